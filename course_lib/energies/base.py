@@ -1,0 +1,117 @@
+"""What all landscapes share: the gradient they carry, their device, and how they are looked at."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor
+
+Energy = Callable[[Tensor], Tensor]
+"""Any callable `[C, D] -> [C]`: the energy of each of C chains, in nats."""
+
+Box = tuple[float, float, float, float]
+
+
+class Landscape:
+    """Base of the shipped energies; not needed for your own, any callable `[C, D] -> [C]` will do.
+
+    A landscape has `dim` (D), `log_z` (log of the integral of exp(-U); None where it is unknown),
+    `value_and_grad`, `grad`, and `sample` for exact draws where they are possible.
+
+    Points are rows, `x: [C, D]`, but the arithmetic runs on columns, `[D, C]`: a reduction over a
+    short trailing axis is some ten times slower than the same reduction over a leading one.
+    """
+
+    dim: int
+    log_z: float | None = None
+    _like = torch.empty(0)  # carries dtype and device for `sample` where no other tensor does
+
+    def __call__(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """U `[C]` and its gradient `[C, D]` at `x: [C, D]`."""
+        raise NotImplementedError
+
+    def grad(self, x: Tensor) -> Tensor:
+        """The gradient `[C, D]` alone: all that the inner steps of a leapfrog need."""
+        return self.value_and_grad(x)[1]
+
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """`n` exact, independent draws `[n, D]`."""
+        raise NotImplementedError(f"{type(self).__name__} has no exact sampler")
+
+    def _normal(self, n: int, dim: int, generator: torch.Generator | None) -> Tensor:
+        return torch.empty(n, dim, dtype=self._like.dtype, device=self._like.device).normal_(
+            generator=generator
+        )
+
+    def columns(self, x: Tensor) -> Tensor:
+        """`x: [C, D]` as columns `[D, C]`, after checking its shape."""
+        if x.dim() != 2 or x.shape[1] != self.dim:
+            raise ValueError(
+                f"{type(self).__name__} lives in {self.dim} dimensions and takes points of shape "
+                f"[C, {self.dim}], but x has shape {list(x.shape)}"
+            )
+        return x.T
+
+    def to(self, *args, **kwargs) -> Self:
+        """A copy with its tensors on another device or of another dtype, like `Tensor.to`."""
+        moved = copy.copy(self)
+        moved._like = self._like.to(*args, **kwargs)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor | Landscape):
+                setattr(moved, name, value.to(*args, **kwargs))
+        return moved
+
+
+class ValueAndGrad:
+    """An energy as samplers use it: `f(x) -> (U [C], grad [C, D], *aux)` and `f.grad(x) -> [C, D]`.
+
+    Uses the closed forms of the energy where it has them, else automatic differentiation.
+    `aux` is whatever else the energy's own `value_and_grad` returns (a `Bridge` returns its parts).
+    """
+
+    def __init__(self, energy: Energy):
+        self.energy = energy
+        self._value_and_grad = getattr(energy, "value_and_grad", self._by_autograd)
+        self.grad = getattr(energy, "grad", lambda x: self._value_and_grad(x)[1])
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self._value_and_grad(x)
+
+    def _by_autograd(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            u = self.energy(x)
+            # U of one chain depends on that chain alone, so the gradient of the sum is all gradients.
+            (grad,) = torch.autograd.grad(u.sum(), x)
+        return u.detach(), grad
+
+
+def value_and_grad(energy: Energy | ValueAndGrad) -> ValueAndGrad:
+    """`energy` as a function `x [C, D] -> (U [C], grad [C, D], *aux)`; see `ValueAndGrad`."""
+    return energy if isinstance(energy, ValueAndGrad) else ValueAndGrad(energy)
+
+
+def view_box(energy: Landscape, n: int = 4000, margin: float = 0.25) -> Box:
+    """A square `(xmin, xmax, ymin, ymax)` that shows a 2-D landscape: around 99 % of exact draws."""
+    if energy.dim != 2:
+        raise ValueError(f"a picture needs a 2-D landscape, but this one has {energy.dim} dimensions")
+    x = energy.sample(n, generator=torch.Generator().manual_seed(0)).double().cpu()
+    low, high = x.quantile(0.005, 0), x.quantile(0.995, 0)
+    half = (high - low).max().item() * (0.5 + margin)
+    cx, cy = ((low + high) / 2).tolist()
+    return (cx - half, cx + half, cy - half, cy + half)
+
+
+def on_grid(energy: Energy, box: Box, n: int = 200) -> tuple[Tensor, Tensor, Tensor]:
+    """The energy on an n x n grid over `box`: `(xs [n], ys [n], U [n, n])`, U indexed `[iy, ix]`."""
+    xs, ys = torch.linspace(box[0], box[1], n), torch.linspace(box[2], box[3], n)
+    yy, xx = torch.meshgrid(ys, xs, indexing="ij")
+    with torch.no_grad():
+        u = energy(torch.stack([xx.reshape(-1), yy.reshape(-1)], 1))
+    return xs, ys, u.reshape(n, n)

@@ -1,0 +1,106 @@
+"""What a finished run is worth: effective sample size and R-hat of chains, and of weights.
+
+The definitions are those of Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), as in Stan and ArviZ.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def _split(x: Tensor) -> Tensor:
+    """`[T, C]` -> `[T // 2, 2 C]`: each chain as two, so that a drift within a chain shows."""
+    half = len(x) // 2
+    return torch.cat([x[:half], x[-half:]], 1)
+
+
+def _rank_normalise(x: Tensor) -> Tensor:
+    """Replace values by the normal scores of their ranks: robust to heavy tails, blind to the scale."""
+    flat = x.flatten()
+    _, group, count = flat.unique(return_inverse=True, return_counts=True)
+    rank = (count.cumsum(0) - (count - 1) / 2)[group]  # ties share their mean rank
+    return torch.special.ndtri((rank - 3 / 8) / (len(flat) + 1 / 4)).view_as(x)
+
+
+def _autocovariance(x: Tensor) -> Tensor:
+    """`[T, C]` -> `[T, C]`: covariance of each chain with itself, lag by lag (by FFT)."""
+    n = len(x)
+    frequencies = torch.fft.rfft(x - x.mean(0), n=2 * n, dim=0)
+    return torch.fft.irfft(frequencies.abs().square(), n=2 * n, dim=0)[:n] / n
+
+
+def _ess_one(x: Tensor) -> float:
+    """Effective sample size of `[T, C]` by Geyer's initial monotone sequence."""
+    n, chains = x.shape
+    if not x.isfinite().all():
+        return math.nan
+    if (x.max() - x.min()) < 1e-15:
+        return float(x.numel())
+    covariance = _autocovariance(x).mean(1)
+    within = covariance[0] * n / (n - 1)
+    total = covariance[0] + (x.mean(0).var() if chains > 1 else 0.0)
+    rho = 1 - (within - covariance) / total
+    rho[0] = 1.0
+    pairs = rho[: n - n % 2].view(-1, 2).sum(1)
+    # Sums of neighbours are positive and falling for a reversible chain; the rest is noise.
+    negative = (pairs[1 : (n - 1) // 2] <= 0).nonzero()
+    last = int(negative[0]) + 1 if len(negative) else (n - 1) // 2
+    pairs = pairs[:last].cummin(0).values
+    odd_one_out = rho[2 * last].clamp(min=0) if 2 * last < n else 0.0
+    tau = max((2 * pairs.sum() - 1 + odd_one_out).item(), 1 / math.log10(x.numel()))
+    return x.numel() / tau
+
+
+def _per_dimension(x: Tensor, statistic) -> Tensor:
+    x = torch.as_tensor(x).detach().double()
+    if x.dim() not in (2, 3):
+        raise ValueError(f"chains have shape [T, C] or [T, C, D], but x has shape {list(x.shape)}")
+    if len(x) < 4:
+        raise ValueError(f"at least 4 steps are needed to judge a chain, but x has {len(x)}")
+    if x.dim() == 2:
+        return torch.tensor(statistic(x), dtype=torch.float64)
+    return torch.tensor([statistic(x[..., d]) for d in range(x.shape[-1])], dtype=torch.float64)
+
+
+def ess(x: Tensor) -> Tensor:
+    """Effective sample size (bulk) of chains `[T, C, D]` -> `[D]`, or `[T, C]` -> scalar.
+
+    How many independent draws would estimate the mean as well: T C / (1 + 2 sum of autocorrelations),
+    over split chains of rank-normalised values (Vehtari et al., 2021, section 4). Float64, on the CPU.
+    """
+    return _per_dimension(x, lambda one: _ess_one(_rank_normalise(_split(one))))
+
+
+def _rhat_one(x: Tensor) -> float:
+    n = len(x)
+    within, between = x.var(0).mean(), n * x.mean(0).var()
+    return ((between / within + n - 1) / n).sqrt().item()
+
+
+def rhat(x: Tensor) -> Tensor:
+    """R-hat of chains `[T, C, D]` -> `[D]`, or `[T, C]` -> scalar: 1 where all chains agree.
+
+    Worry above 1.01. The larger of split R-hat of rank-normalised values and of their distances from the median, so that
+    both a different place and a different width are seen (Vehtari et al., 2021, section 4).
+    """
+
+    def larger(one: Tensor) -> float:
+        halves = _split(one)
+        folded = (halves - halves.flatten().quantile(0.5)).abs()
+        return max(_rhat_one(_rank_normalise(halves)), _rhat_one(_rank_normalise(folded)))
+
+    return _per_dimension(x, larger)
+
+
+def log_mean_exp(log_w: Tensor, dim: int = -1) -> Tensor:
+    """log of the mean of exp(log_w) along `dim`, without leaving log space (float64)."""
+    return log_w.double().logsumexp(dim) - math.log(log_w.shape[dim])
+
+
+def weight_ess(log_w: Tensor, dim: int = -1) -> Tensor:
+    """Effective number of weighted draws, (sum w)^2 / sum w^2, from log-weights; between 1 and n."""
+    log_w = log_w.double()
+    return (2 * log_w.logsumexp(dim) - (2 * log_w).logsumexp(dim)).exp()
