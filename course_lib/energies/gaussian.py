@@ -23,7 +23,7 @@ class Gaussian(Landscape):
             raise ValueError(f"mean must have shape [D], but it has shape {list(self.mean.shape)}")
         self.dim = len(self.mean)
         cov = torch.as_tensor(cov, dtype=torch.float64)
-        if cov.dim() < 2:
+        if cov.dim() == 0 or cov.shape == (self.dim,):
             cov = torch.diag(cov.expand(self.dim))
         if cov.shape != (self.dim, self.dim):
             raise ValueError(f"cov of a {self.dim}-D Gaussian cannot have shape {list(cov.shape)}")

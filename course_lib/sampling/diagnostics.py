@@ -83,8 +83,8 @@ def _rhat_one(x: Tensor) -> float:
 def rhat(x: Tensor) -> Tensor:
     """R-hat of chains `[T, C, D]` -> `[D]`, or `[T, C]` -> scalar: 1 where all chains agree.
 
-    Worry above 1.01. The larger of split R-hat of rank-normalised values and of their distances from the median, so that
-    both a different place and a different width are seen (Vehtari et al., 2021, section 4).
+    Worry above 1.01. The larger of split R-hat of rank-normalised values and of their distances from
+    the median, so that both another place and another width are seen (Vehtari et al., 2021, section 4).
     """
 
     def larger(one: Tensor) -> float:
