@@ -8,6 +8,7 @@ own, so that it can be tested (and called from a notebook) without a command lin
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -35,13 +36,70 @@ def version() -> None:
     typer.echo(course_lib.__version__)
 
 
+@app.command(context_settings=PASS_ON)
+def lab(context: typer.Context) -> None:
+    """Open the course in JupyterLab, on your own copies in work/. Options of `jupyter lab` are passed on."""
+    from course_lib import lab, workspace
+    from course_lib.install import hand_over
+
+    wanted, words = lab.wanted_port(context.args)
+    for line in workspace.report(workspace.refresh()):
+        typer.echo(f"course: {line}")
+    port = lab.free_port(wanted)
+    if port != wanted:
+        typer.echo(f"course: port {wanted} is in use (another JupyterLab?), so this one takes {port}")
+    hand_over(lab.command(workspace.ROOT, port, words))
+
+
+@app.command()
+def renew(name: str) -> None:
+    """Replace your copy of a file by the course's present one; yours is kept beside it."""
+    from course_lib import workspace
+
+    aside = workspace.renew(name.removeprefix("work/"))
+    typer.echo(f"course: work/{name.removeprefix('work/')} is new; your version is now {aside.name}")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at what is installed; fails only if a student could not run the course."""
+    from rich.console import Console
+
+    from course_lib import doctor
+
+    checked = doctor.rows()
+    Console().print(doctor.table(checked))
+    raise typer.Exit(0 if doctor.usable(checked) else 1)
+
+
 # --- students: exercises (check, pack) --------------------------------------------------------------
 
 
 # --- instructors: release, bundle, grade ------------------------------------------------------------
 
 
-# --- maintainers: bench, lock -----------------------------------------------------------------------
+# --- maintainers: test, lock, bench -----------------------------------------------------------------
+
+
+@app.command(context_settings=PASS_ON)
+def test(context: typer.Context) -> None:
+    """Run the whole suite: unit tests, and every notebook. Words are passed on to pytest."""
+    import os
+
+    from course_lib.install import ROOT, hand_over
+
+    os.chdir(ROOT)
+    hand_over(
+        [sys.executable, "-m", "pytest", "-n", "2", *context.args], {**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+@app.command("lock")
+def relock(upgrade: Annotated[bool, typer.Option(help="take the newest versions that fit")] = False) -> None:
+    """Write constraints.lock anew from pyproject.toml."""
+    from course_lib import lock
+
+    typer.echo(f"course: {lock.write(upgrade=upgrade)} packages in {lock.NAME}")
 
 
 def main() -> None:

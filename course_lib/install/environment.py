@@ -1,0 +1,208 @@
+"""The environment `.venv`: making it, repairing it, and running things in it.
+
+Two small files say how far it got. `.venv/course-ready.json` is written last and holds a fingerprint of
+everything the installation depended on: as long as it matches, a start does nothing.
+`.venv/course-installing` exists while an installation is under way: whoever finds it knows that the last
+one was interrupted, and starts over (what was downloaded is kept by uv, so that is quick).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from course_lib.install.machine import Machine, look_around
+from course_lib.install.plan import UV, Step, make_plan, pip_settings
+from course_lib.install.trouble import Trouble, explain
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = {  # what a word needs beyond the base installation
+    "test": ("test", "grade"),
+    "lock": ("test",),
+    "release": ("grade",),
+    "grade": ("grade",),
+    "bench": ("bench", "grade"),
+}
+PROBE = (
+    "import importlib.util as u, json, platform, sys, typer, course_lib; assert u.find_spec('torch');"
+    "print(json.dumps([*sys.version_info[:2], platform.machine()]))"
+)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Environment:
+    """The folder `.venv` of a course."""
+
+    def __init__(self, root: Path = ROOT, machine: Machine | None = None) -> None:
+        self.root, self.path = root, root / ".venv"
+        self.machine = machine or look_around()
+        windows = self.machine.system == "Windows"
+        self.python = self.path / ("Scripts/python.exe" if windows else "bin/python")
+        self.stamp = self.path / "course-ready.json"
+        self.marker = self.path / "course-installing"
+
+    def fingerprint(self) -> str:
+        """Hash of everything that decides what belongs into the environment, but for the extras."""
+        parts = [str(self.root), UV, os.environ.get("COURSE_TORCH_BACKEND", "")]
+        parts += [(self.root / name).read_text("utf-8") for name in ("pyproject.toml", "constraints.lock")]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def installed(self) -> dict[str, list[str] | str]:
+        """What the last complete installation wrote down; empty if there was none."""
+        try:
+            noted = json.loads(self.stamp.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return noted if isinstance(noted, dict) else {}
+
+    def ask(self, code: str) -> list | None:
+        """What the environment's Python prints (JSON) for this code, or None if that fails."""
+        try:
+            done = subprocess.run(
+                [self.python, "-c", code], capture_output=True, text=True, cwd=self.path.parent
+            )
+            return json.loads(done.stdout) if done.returncode == 0 else None
+        except (OSError, ValueError):
+            return None
+
+    def ensure(self, extras: Sequence[str]) -> None:
+        """Install what is missing; do nothing, and do it fast, when all is there."""
+        noted = self.installed()
+        wanted = sorted({*extras, *noted.get("extras", [])})
+        current = noted.get("fingerprint") == self.fingerprint() and not self.marker.exists()
+        if current and noted.get("extras") == wanted and self.ask(PROBE):
+            return
+        if noted and self.path.exists() and self.ask(PROBE) is None:
+            self.clear("the environment in .venv no longer works")
+        elif noted and noted.get("root") != str(self.root):
+            self.clear("the folder of the course was moved, and .venv does not move with it")
+        elif self.marker.exists():
+            self.clear("the last installation was interrupted")
+        elif self.path.exists() and self.ask("print('[]')") is None:
+            self.clear("the environment in .venv is broken (its Python does not start)")
+        self.install(wanted)
+
+    def clear(self, reason: str) -> None:
+        """Empty `.venv` (which may be a link to a folder elsewhere), saying why."""
+        say(f"course: {reason}: making it anew. Your notebooks in work/ are not touched.")
+        if Path(sys.prefix).resolve() == self.path.resolve():
+            raise Trouble(
+                "This is the Python of .venv itself, so it cannot be replaced from here.\n"
+                "Leave the environment (`deactivate`) and run the same command with your usual Python."
+            )
+        try:
+            for entry in self.path.iterdir() if self.path.is_dir() else (self.path,):
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        except OSError as error:
+            raise Trouble(
+                f"{self.path} could not be emptied: {error}\n" + explain("permission denied")
+            ) from None
+
+    def install(self, extras: Sequence[str]) -> None:
+        """Run every step; on success, and only then, write the fingerprint."""
+        version = tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))["tool"]["course"]["torch"]
+        make_plan(self.machine, version, extras, {}, python="")  # a machine without torch: say so first
+        fresh = not self.python.exists()
+        if fresh and importlib.util.find_spec("ensurepip") is None:
+            raise Trouble(no_venv_module())
+        self.path.mkdir(exist_ok=True)
+        self.stamp.unlink(missing_ok=True)
+        self.marker.touch()
+        say(f"course: installing into {self.path} (a few minutes the first time; Ctrl-C is safe)")
+        if fresh:
+            self.run(Step("an environment of its own", (sys.executable, "-m", "venv", ".venv")))
+        python = self.ask(
+            "import json, platform, sys; print(json.dumps([*sys.version_info[:2], platform.machine()]))"
+        )
+        if python is None:
+            raise Trouble(f"The Python in {self.path} does not start. Remove that folder and try again.")
+        pip = (str(self.python), "-m", "pip")
+        self.run(
+            Step("uv, the installer", (*pip, "install", "-q", "--disable-pip-version-check", UV), NO_USER)
+        )
+        listing = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True).stdout
+        machine = replace(self.machine, python=(python[0], python[1]), arch=python[2])
+        backend = os.environ.get("COURSE_TORCH_BACKEND")
+        for step in make_plan(
+            machine, version, extras, pip_settings(listing), python=str(self.python), backend=backend
+        ):
+            self.run(step)
+        noted = {"fingerprint": self.fingerprint(), "root": str(self.root), "extras": sorted(extras)}
+        self.stamp.write_text(json.dumps(noted), "utf-8")
+        self.marker.unlink()
+
+    def run(self, step: Step) -> None:
+        """Show a command and run it. A failure is tried once more, and then explained."""
+        say(f"\ncourse: {step.why}\n  + {readable(step.command)}")
+        environ = {**os.environ, **step.environment}
+        if subprocess.run(step.command, cwd=self.root, env=environ).returncode == 0:
+            return
+        say("course: that failed; once more")
+        again = subprocess.run(
+            step.command, cwd=self.root, env=environ, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        say(again.stdout.rstrip())
+        if again.returncode:
+            raise Trouble(f"this step failed: {step.why}\n\n" + explain(again.stdout))
+
+
+NO_USER = {"PIP_USER": "0"}  # a common personal setting that fails inside an environment
+
+
+def no_venv_module() -> str:
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    return (
+        "This Python cannot make environments: its module venv (ensurepip) is missing.\n"
+        f"On Debian and Ubuntu:  sudo apt install python3-venv   (or {package}), then run the same command again."
+    )
+
+
+def readable(command: Sequence[str]) -> str:
+    """A command as one would type it in the course's folder."""
+    here = str(ROOT) + os.sep
+    words = [word.removeprefix(here) for word in command]
+    return " ".join(f'"{word}"' if set(word) & set(" ;'()<>*") else word for word in words)
+
+
+def hand_over(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> NoReturn:
+    """Become another program: its exit status is ours, and Ctrl-C is its business."""
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execve(command[0], list(command), dict(environ))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child has its own handler, and we must outlive it
+    sys.exit(subprocess.run(command, env=dict(environ)).returncode)
+
+
+def main(words: Sequence[str], usage: str) -> int:
+    """`python course.py WORDS`: install what the first word needs, then pass all words to `course`."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage)
+        return 0
+    try:
+        environment = Environment()
+        environment.ensure(EXTRAS.get(words[0], ()))
+    except Trouble as trouble:
+        print(f"\ncourse: {trouble}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ncourse: interrupted. The same command starts again; downloads are kept.", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"\ncourse: {error}\n{explain(str(error))}", file=sys.stderr)
+        return 1
+    hand_over([str(environment.python), "-P", "-m", "course_lib.cli", *words])
