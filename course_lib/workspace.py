@@ -64,8 +64,8 @@ def refresh(root: Path = ROOT) -> list[Copy]:
     names = originals(root)
     if not any(name.endswith(".ipynb") for name in names):
         raise FileNotFoundError(
-            f"there are no notebooks in {root / 'notebooks'}. Clone the course's repository and start it there "
-            "with `python course.py lab`"
+            f"there are no notebooks in {root / 'notebooks'}. Clone the course's repository, "
+            "and start it there with `python course.py lab`"
         )
     noted = _read_notes(root)
     copies = []

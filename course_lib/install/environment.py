@@ -168,7 +168,8 @@ def no_venv_module() -> str:
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     return (
         "This Python cannot make environments: its module venv (ensurepip) is missing.\n"
-        f"On Debian and Ubuntu:  sudo apt install python3-venv   (or {package}), then run the same command again."
+        f"On Debian and Ubuntu:  sudo apt install python3-venv   (or {package}),\n"
+        "then run the same command again."
     )
 
 

@@ -153,15 +153,15 @@ def make_plan(
         Trouble: there is no torch for this machine.
     """
     install = [python, "-m", "uv", "pip", "install", "--python", python]
-    options = uv_options(settings)
     extra = uv_environment(settings, environ)
     names = ",".join(sorted(extras))
+    rest = ["-c", "constraints.lock", *uv_options(settings)]
     torch = torch_arguments(machine, version, settings, backend)
-    package = ["-e", f".[{names}]" if names else ".", "-c", "constraints.lock"]
     check = "import torch; torch.ones(2) @ torch.ones(2); print('torch', torch.__version__, 'works')"
+    package = f".[{names}]" if names else "."
+    gpu = "with" if machine.gpu else "no"
     return [
-        Step(f"torch for this machine ({'with' if machine.gpu else 'no'} NVIDIA GPU)",
-             (*install, *torch, *options), extra),
-        Step(f"the course{' with ' + names if names else ''}", (*install, *package, *options), extra),
+        Step(f"torch for this machine ({gpu} NVIDIA GPU)", (*install, *torch, *rest), extra),
+        Step(f"the course with {names}" if names else "the course", (*install, "-e", package, *rest), extra),
         Step("does torch start?", (python, "-c", check)),
-    ]  # fmt: skip
+    ]

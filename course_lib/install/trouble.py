@@ -19,7 +19,7 @@ NO_WHEEL = """One package has no build for this Python or this system (the lines
 The course is tested with Python 3.11 to 3.13 on 64-bit Linux, Windows and Apple-silicon macOS.
 Start it with one of these (for example `python3.12 course.py lab`), or use a hosted machine (README)."""
 
-NO_BUILD = """There is no build of torch for the driver of this machine's GPU, or for the backend that was asked for.
+NO_BUILD = """There is no build of torch for the driver of this machine's GPU, or for the backend asked for.
 Update the driver, or take the CPU build, which is all that the course needs: set COURSE_TORCH_BACKEND=cpu
 and run the same command again."""
 
@@ -40,8 +40,8 @@ SIGNS = (
     (r"no solution found[\s\S]*torch==|there is no version of torch", NO_BUILD),
     (
         r"dns error|failed to lookup|name resolution|getaddrinfo|could not connect|connection refused"
-        r"|timed out|tcp connect|network is unreachable|newconnectionerror|failed to fetch|error sending request"
-        r"|connection reset|os error 101\b|operation timed out|network connectivity is disabled",
+        r"|timed out|tcp connect|network is unreachable|newconnectionerror|failed to fetch"
+        r"|error sending request|connection reset|os error 101\b|network connectivity is disabled",
         NO_NETWORK,
     ),
     (
