@@ -49,6 +49,18 @@ class Landscape:
             generator=generator
         )
 
+    def _accepted(self, n: int, propose: Callable[[int], tuple[Tensor, Tensor]]) -> Tensor:
+        """The first n accepted of independent proposals; `propose(m) -> (x [m, D], accepted [m])`."""
+        kept, missing = [], n
+        while missing > 0:
+            x, accepted = propose(2 * missing + 16)
+            kept.append(x[accepted][:missing])
+            missing -= len(kept[-1])
+        return torch.cat(kept) if kept else self._like.new_empty(0, self.dim)
+
+    def _uniform(self, n: int, generator: torch.Generator | None) -> Tensor:
+        return torch.empty(n, dtype=self._like.dtype, device=self._like.device).uniform_(generator=generator)
+
     def columns(self, x: Tensor) -> Tensor:
         """`x: [C, D]` as columns `[D, C]`, after checking its shape."""
         if x.dim() != 2 or x.shape[1] != self.dim:

@@ -112,3 +112,11 @@ def ring(modes: int = 8, radius: float = 4.0, scale: float = 0.3) -> GaussianMix
         raise ValueError(f"a ring needs modes >= 1 and radius > 0, but got modes={modes}, radius={radius}")
     angle = torch.arange(modes) * (2 * math.pi / modes)
     return GaussianMixture(radius * torch.stack([angle.cos(), angle.sin()], 1), scale)
+
+
+def grid(side: int = 5, spacing: float = 2.0, scale: float = 0.05) -> GaussianMixture:
+    """`side` x `side` equal Gaussians on a square grid around the origin, `spacing` apart."""
+    if side < 1 or not spacing > 0:
+        raise ValueError(f"a grid needs side >= 1 and spacing > 0, but got side={side}, spacing={spacing}")
+    axis = (torch.arange(side) - (side - 1) / 2) * spacing
+    return GaussianMixture(torch.cartesian_prod(axis, axis), scale)
