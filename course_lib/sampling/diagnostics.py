@@ -21,7 +21,7 @@ def _rank_normalise(x: Tensor) -> Tensor:
     """Replace values by the normal scores of their ranks: robust to heavy tails, blind to the scale."""
     flat = x.flatten()
     _, group, count = flat.unique(return_inverse=True, return_counts=True)
-    rank = (count.cumsum(0) - (count - 1) / 2)[group]  # ties share their mean rank
+    rank = (count.cumsum(0) - (count.double() - 1) / 2)[group]  # ties share their mean rank
     return torch.special.ndtri((rank - 3 / 8) / (len(flat) + 1 / 4)).view_as(x)
 
 
@@ -35,8 +35,6 @@ def _autocovariance(x: Tensor) -> Tensor:
 def _ess_one(x: Tensor) -> float:
     """Effective sample size of `[T, C]` by Geyer's initial monotone sequence."""
     n, chains = x.shape
-    if not x.isfinite().all():
-        return math.nan
     if (x.max() - x.min()) < 1e-15:
         return float(x.numel())
     covariance = _autocovariance(x).mean(1)
@@ -44,14 +42,13 @@ def _ess_one(x: Tensor) -> float:
     total = covariance[0] + (x.mean(0).var() if chains > 1 else 0.0)
     rho = 1 - (within - covariance) / total
     rho[0] = 1.0
-    pairs = rho[: n - n % 2].view(-1, 2).sum(1)
-    # Sums of neighbours are positive and falling for a reversible chain; the rest is noise.
-    negative = (pairs[1 : (n - 1) // 2] <= 0).nonzero()
-    last = int(negative[0]) + 1 if len(negative) else (n - 1) // 2
-    pairs = pairs[:last].cummin(0).values
-    odd_one_out = rho[2 * last].clamp(min=0) if 2 * last < n else 0.0
-    tau = max((2 * pairs.sum() - 1 + odd_one_out).item(), 1 / math.log10(x.numel()))
-    return x.numel() / tau
+    # For a reversible chain the sums of neighbours are positive and falling: what is not is noise.
+    pairs = rho[: 2 * max(1, (n - 1) // 2)].view(-1, 2).sum(1)
+    stops = (pairs <= 0).nonzero()
+    end = int(stops[0]) if len(stops) else len(pairs) - 1
+    falling = pairs[: end + 1].cummin(0).values[:end]
+    tau = (2 * falling.sum() - 1 + rho[2 * end].clamp(min=0)).item()
+    return x.numel() / max(tau, 1 / math.log10(x.numel()))
 
 
 def _per_dimension(x: Tensor, statistic) -> Tensor:
@@ -60,6 +57,8 @@ def _per_dimension(x: Tensor, statistic) -> Tensor:
         raise ValueError(f"chains have shape [T, C] or [T, C, D], but x has shape {list(x.shape)}")
     if len(x) < 4:
         raise ValueError(f"at least 4 steps are needed to judge a chain, but x has {len(x)}")
+    if not x.isfinite().all():
+        return torch.full(x.shape[2:], math.nan, dtype=torch.float64)
     if x.dim() == 2:
         return torch.tensor(statistic(x), dtype=torch.float64)
     return torch.tensor([statistic(x[..., d]) for d in range(x.shape[-1])], dtype=torch.float64)
