@@ -19,12 +19,13 @@ import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from course_lib.install.machine import Machine, look_around
+from course_lib.install.machine import look_around
 from course_lib.install.plan import UV, Step, make_plan, pip_settings
-from course_lib.install.trouble import Trouble, explain
+from course_lib.install.trouble import NO_NETWORK, Trouble, explain
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {  # what a word needs beyond the base installation
@@ -34,10 +35,8 @@ EXTRAS = {  # what a word needs beyond the base installation
     "grade": ("grade",),
     "bench": ("bench", "grade"),
 }
-PROBE = (
-    "import importlib.util as u, json, platform, sys, typer, course_lib; assert u.find_spec('torch');"
-    "print(json.dumps([*sys.version_info[:2], platform.machine()]))"
-)
+WHICH = "import json, platform, sys; print(json.dumps([*sys.version_info[:2], platform.machine()]))"
+WORKS = "import importlib.util, typer, course_lib; assert importlib.util.find_spec('torch'); print('[]')"
 
 
 def say(text: str) -> None:
@@ -47,11 +46,10 @@ def say(text: str) -> None:
 class Environment:
     """The folder `.venv` of a course."""
 
-    def __init__(self, root: Path = ROOT, machine: Machine | None = None) -> None:
+    def __init__(self, root: Path = ROOT) -> None:
         self.root, self.path = root, root / ".venv"
-        self.machine = machine or look_around()
-        windows = self.machine.system == "Windows"
-        self.python = self.path / ("Scripts/python.exe" if windows else "bin/python")
+        self.python = self.path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        self.uv = self.python.with_name("uv.exe" if os.name == "nt" else "uv")
         self.stamp = self.path / "course-ready.json"
         self.marker = self.path / "course-installing"
 
@@ -61,7 +59,7 @@ class Environment:
         parts += [(self.root / name).read_text("utf-8") for name in ("pyproject.toml", "constraints.lock")]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
-    def installed(self) -> dict[str, list[str] | str]:
+    def installed(self) -> dict[str, Any]:
         """What the last complete installation wrote down; empty if there was none."""
         try:
             noted = json.loads(self.stamp.read_text("utf-8"))
@@ -69,12 +67,10 @@ class Environment:
             return {}
         return noted if isinstance(noted, dict) else {}
 
-    def ask(self, code: str) -> list | None:
+    def ask(self, code: str) -> list[Any] | None:
         """What the environment's Python prints (JSON) for this code, or None if that fails."""
         try:
-            done = subprocess.run(
-                [self.python, "-c", code], capture_output=True, text=True, cwd=self.path.parent
-            )
+            done = subprocess.run([self.python, "-c", code], capture_output=True, text=True, cwd=self.root)
             return json.loads(done.stdout) if done.returncode == 0 else None
         except (OSError, ValueError):
             return None
@@ -84,9 +80,9 @@ class Environment:
         noted = self.installed()
         wanted = sorted({*extras, *noted.get("extras", [])})
         current = noted.get("fingerprint") == self.fingerprint() and not self.marker.exists()
-        if current and noted.get("extras") == wanted and self.ask(PROBE):
+        if current and noted.get("extras") == wanted and self.works():
             return
-        if noted and self.path.exists() and self.ask(PROBE) is None:
+        if noted and self.path.exists() and not self.works():
             self.clear("the environment in .venv no longer works")
         elif noted and noted.get("root") != str(self.root):
             self.clear("the folder of the course was moved, and .venv does not move with it")
@@ -94,7 +90,21 @@ class Environment:
             self.clear("the last installation was interrupted")
         elif self.path.exists() and self.ask("print('[]')") is None:
             self.clear("the environment in .venv is broken (its Python does not start)")
-        self.install(wanted)
+        try:
+            self.install(wanted)
+        except Trouble as trouble:  # offline after a `git pull`: what was installed before still serves
+            if not (trouble.offline and set(extras) <= set(noted.get("extras", [])) and self.works()):
+                raise
+            say(f"course: could not bring .venv up to date, so it stays as it was.\n{trouble}\n")
+            self.note(noted)
+
+    def works(self) -> bool:
+        return self.ask(WORKS) is not None
+
+    def note(self, noted: Mapping[str, object]) -> None:
+        """Write down that the environment is complete, and for what."""
+        self.stamp.write_text(json.dumps(noted), "utf-8")
+        self.marker.unlink()
 
     def clear(self, reason: str) -> None:
         """Empty `.venv` (which may be a link to a folder elsewhere), saying why."""
@@ -115,53 +125,53 @@ class Environment:
     def install(self, extras: Sequence[str]) -> None:
         """Run every step; on success, and only then, write the fingerprint."""
         version = tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))["tool"]["course"]["torch"]
-        make_plan(self.machine, version, extras, {}, python="")  # a machine without torch: say so first
-        fresh = not self.python.exists()
-        if fresh and importlib.util.find_spec("ensurepip") is None:
+        plan = partial(make_plan, version=version, extras=extras, python=str(self.python), uv=str(self.uv))
+        machine = look_around()
+        plan(machine, settings={})  # if there is no torch for this machine, say so before anything is made
+        if not self.python.exists() and importlib.util.find_spec("ensurepip") is None:
             raise Trouble(no_venv_module())
         self.path.mkdir(exist_ok=True)
         self.stamp.unlink(missing_ok=True)
         self.marker.touch()
         say(f"course: installing into {self.path} (a few minutes the first time; Ctrl-C is safe)")
-        if fresh:
-            self.run(Step("an environment of its own", (sys.executable, "-m", "venv", ".venv")))
-        python = self.ask(
-            "import json, platform, sys; print(json.dumps([*sys.version_info[:2], platform.machine()]))"
-        )
-        if python is None:
+        which, settings = self.prepare()
+        machine = replace(machine, python=(which[0], which[1]), arch=which[2])
+        for step in plan(machine, settings=settings, backend=os.environ.get("COURSE_TORCH_BACKEND")):
+            self.run(step)
+        self.note({"fingerprint": self.fingerprint(), "root": str(self.root), "extras": sorted(extras)})
+
+    def prepare(self) -> tuple[list[Any], dict[str, str]]:
+        """Make the environment and put uv into it; returns which Python it has, and pip's settings."""
+        if not self.python.exists():
+            self.run(Step("an environment of its own", (sys.executable, "-m", "venv", ".venv"), quiet=True))
+        which = self.ask(WHICH)
+        if which is None:
             raise Trouble(f"The Python in {self.path} does not start. Remove that folder and try again.")
         pip = (str(self.python), "-m", "pip")
-        self.run(
-            Step("uv, the installer", (*pip, "install", "-q", "--disable-pip-version-check", UV), NO_USER)
-        )
+        if self.ask("import pip; print('[]')") is None:
+            self.run(Step("pip, which fetches uv", (str(self.python), "-m", "ensurepip"), quiet=True))
+        fetch = (*pip, "install", "-q", "--disable-pip-version-check", UV)
+        self.run(Step("uv, the installer", fetch, {"PIP_USER": "0"}, quiet=True))  # PIP_USER fails in here
         listing = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True).stdout
-        machine = replace(self.machine, python=(python[0], python[1]), arch=python[2])
-        backend = os.environ.get("COURSE_TORCH_BACKEND")
-        for step in make_plan(
-            machine, version, extras, pip_settings(listing), python=str(self.python), backend=backend
-        ):
-            self.run(step)
-        noted = {"fingerprint": self.fingerprint(), "root": str(self.root), "extras": sorted(extras)}
-        self.stamp.write_text(json.dumps(noted), "utf-8")
-        self.marker.unlink()
+        return which, pip_settings(listing)
 
     def run(self, step: Step) -> None:
-        """Show a command and run it. A failure is tried once more, and then explained."""
-        say(f"\ncourse: {step.why}\n  + {readable(step.command)}")
+        """Show a command and run it. A failed download is tried once more; a failure is explained."""
+        say(f"\ncourse: {step.why}\n  + {readable(step.command, self.root)}")
         environ = {**os.environ, **step.environment}
-        if subprocess.run(step.command, cwd=self.root, env=environ).returncode == 0:
-            return
-        say("course: that failed; once more")
-        again = subprocess.run(
-            step.command, cwd=self.root, env=environ, text=True, errors="replace",
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        say(again.stdout.rstrip())
-        if again.returncode:
-            raise Trouble(f"this step failed: {step.why}\n\n" + explain(again.stdout))
-
-
-NO_USER = {"PIP_USER": "0"}  # a common personal setting that fails inside an environment
+        if not step.quiet:
+            if subprocess.run(step.command, cwd=self.root, env=environ).returncode == 0:
+                return
+            say("course: that failed; once more")
+        done = subprocess.run(
+            step.command, cwd=self.root, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        text = done.stdout.decode(errors="replace").strip()
+        if text:
+            say(text)
+        if done.returncode:
+            advice = explain(text)
+            raise Trouble(f"this step failed: {step.why}\n\n{advice}", offline=advice == NO_NETWORK)
 
 
 def no_venv_module() -> str:
@@ -173,9 +183,9 @@ def no_venv_module() -> str:
     )
 
 
-def readable(command: Sequence[str]) -> str:
+def readable(command: Sequence[str], root: Path) -> str:
     """A command as one would type it in the course's folder."""
-    here = str(ROOT) + os.sep
+    here = str(root) + os.sep
     words = [word.removeprefix(here) for word in command]
     return " ".join(f'"{word}"' if set(word) & set(" ;'()<>*") else word for word in words)
 

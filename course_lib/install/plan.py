@@ -24,11 +24,15 @@ UV = "uv>=0.8"  # the first with all the options used here
 
 @dataclass(frozen=True)
 class Step:
-    """One command, why it is run, and what it needs in its environment."""
+    """One command, why it is run, and what it needs in its environment.
+
+    A quiet step is short: its output is shown when it is done. The others show their progress.
+    """
 
     why: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    quiet: bool = False
 
 
 def pip_settings(listing: str) -> dict[str, str]:
@@ -135,6 +139,7 @@ def make_plan(
     settings: Mapping[str, str],
     *,
     python: str,
+    uv: str,
     backend: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> list[Step]:
@@ -145,14 +150,14 @@ def make_plan(
         version: the torch release to install, such as "2.13.0".
         extras: optional parts of the package, such as ("test", "grade").
         settings: pip's settings, see `pip_settings`.
-        python: the environment's Python.
+        python, uv: the environment's Python, and the uv beside it.
         backend: the reader's choice of torch build (COURSE_TORCH_BACKEND), such as "cpu" or "cu128".
         environ: the environment variables that uv will see anyway.
 
     Raises:
         Trouble: there is no torch for this machine.
     """
-    install = [python, "-m", "uv", "pip", "install", "--python", python]
+    install = [uv, "pip", "install", "--python", python]
     extra = uv_environment(settings, environ)
     names = ",".join(sorted(extras))
     rest = ["-c", "constraints.lock", *uv_options(settings)]
@@ -163,5 +168,5 @@ def make_plan(
     return [
         Step(f"torch for this machine ({gpu} NVIDIA GPU)", (*install, *torch, *rest), extra),
         Step(f"the course with {names}" if names else "the course", (*install, "-e", package, *rest), extra),
-        Step("does torch start?", (python, "-c", check)),
+        Step("does torch start?", (python, "-c", check), quiet=True),
     ]

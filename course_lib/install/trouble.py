@@ -52,7 +52,14 @@ SIGNS = (
 
 
 class Trouble(Exception):
-    """Something that the reader can act on; its message is all that is shown."""
+    """Something that the reader can act on; its message is all that is shown.
+
+    `offline`: it only failed for want of a network, before anything was changed.
+    """
+
+    def __init__(self, message: str, *, offline: bool = False) -> None:
+        super().__init__(message)
+        self.offline = offline
 
 
 def explain(output: str) -> str:
