@@ -1,0 +1,10 @@
+"""Explorers: landscapes that answer when they are touched.
+
+`LandscapeExplorer` plays the library's own kernels, so what moves on the screen is what the tests test.
+The browser asks for frames and the kernel answers with binary chunks; with no browser nothing runs.
+`explorer.replay()` stores a short animation that plays where there is no kernel at all.
+"""
+
+from course_lib.widgets.landscape import LandscapeExplorer
+
+__all__ = ["LandscapeExplorer"]
