@@ -23,7 +23,8 @@ class Gaussian(Landscape):
             raise ValueError(f"mean must have shape [D], but it has shape {list(self.mean.shape)}")
         self.dim = len(self.mean)
         cov = torch.as_tensor(cov, dtype=torch.float64)
-        if cov.dim() == 0 or cov.shape == (self.dim,):
+        independent = cov.dim() == 0 or cov.shape == (self.dim,)
+        if independent:
             cov = torch.diag(cov.expand(self.dim))
         if cov.shape != (self.dim, self.dim):
             raise ValueError(f"cov of a {self.dim}-D Gaussian cannot have shape {list(cov.shape)}")
@@ -31,19 +32,25 @@ class Gaussian(Landscape):
         if failed or not torch.allclose(cov, cov.T):
             raise ValueError(f"cov must be symmetric and positive definite, but it is {cov.tolist()}")
         self.log_z = self.dim / 2 * math.log(2 * math.pi) + factor.diagonal().log().sum().item()
+        precision = torch.cholesky_inverse(factor)
+        # [D, D], or a column [D, 1] of inverse variances, which spares the matrix product.
+        self.precision = (precision.diagonal()[:, None] if independent else precision).to(self.mean)
         self.cov, self.factor = cov.to(self.mean), factor.to(self.mean)
-        self.precision = torch.cholesky_inverse(factor).to(self.mean)
+
+    def _slope(self, centred: Tensor) -> Tensor:
+        precision = self.precision.to(centred)
+        return precision * centred if precision.shape[1] == 1 else precision @ centred
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.value_and_grad(x)[0]
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
         centred = self.columns(x) - self.mean.to(x)[:, None]
-        grad = self.precision.to(x) @ centred
+        grad = self._slope(centred)
         return (centred * grad).sum(0) / 2, grad.T
 
     def grad(self, x: Tensor) -> Tensor:
-        return (self.precision.to(x) @ (self.columns(x) - self.mean.to(x)[:, None])).T
+        return self._slope(self.columns(x) - self.mean.to(x)[:, None]).T
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         return self.mean + self._normal(n, self.dim, generator) @ self.factor.T

@@ -2,6 +2,7 @@
 
 Every kernel leaves exp(-U) invariant (except the unadjusted Langevin, on purpose) and has the same
 two members: `init(energy, x) -> State` and `step(energy, state, generator=...) -> (State, Info)`.
+A step draws all its random numbers first and then moves: `draw` and `move`, the latter deterministic.
 """
 
 from __future__ import annotations
@@ -53,10 +54,22 @@ class Trajectory(NamedTuple):
     h: Tensor
 
 
+class Noise(NamedTuple):
+    """All the randomness of one step, and the step size that goes with it."""
+
+    normal: Tensor
+    """`[C, D]`: the momentum of HMC, the kick of the others"""
+    step: Tensor
+    """the step size as it multiplies x: a scalar tensor, or `[C, 1]`, one per chain"""
+    chance: Tensor
+    """`[C]`, uniform on [0, 1): decides between the proposal and staying"""
+
+
 class Kernel(Protocol):
     """What `run`, `ais` and the explorers ask of a transition."""
 
-    step_size: float | Tensor
+    @property
+    def step_size(self) -> float | Tensor: ...
 
     def init(self, energy: Energy, x: Tensor) -> State: ...
 
@@ -91,15 +104,12 @@ def leapfrog(
     return x, p, u, grad, *aux
 
 
-def accept_or_keep(
-    state: State, proposed: State, delta_h: Tensor, generator: torch.Generator | None
-) -> tuple[State, Info]:
+def accept_or_keep(state: State, proposed: State, delta_h: Tensor, chance: Tensor) -> tuple[State, Info]:
     """The Metropolis rule: take the proposal with probability min(1, exp(-delta_h)), chain by chain.
 
-    A rejected chain keeps everything it had, position, energy and gradient alike. A proposal of
-    non-finite energy is rejected: every comparison with NaN is false.
+    chance: uniform draws `[C]`. A rejected chain keeps everything it had, position, energy and gradient
+    alike. A proposal of non-finite energy is rejected: every comparison with NaN is false.
     """
-    chance = torch.rand(delta_h.shape, generator=generator, dtype=delta_h.dtype, device=delta_h.device)
     accepted = chance.log() < -delta_h
     rows = accepted[:, None]
 
@@ -113,7 +123,9 @@ def accept_or_keep(
 
 
 @dataclass(frozen=True, eq=False)
-class _Kernel:
+class Metropolis:
+    """What the kernels share: a step size, `init`, and a step that is `draw` followed by `move`."""
+
     step_size: float | Tensor
 
     def __post_init__(self) -> None:
@@ -142,33 +154,39 @@ class _Kernel:
             )
         return State(x, u, grad, tuple(aux))
 
-    def _steps(self, x: Tensor) -> float | Tensor:
-        """The step size as it multiplies `x [C, D]`: a number, or a column `[C, 1]`."""
-        return (
-            self.step_size[:, None]
-            if torch.is_tensor(self.step_size) and self.step_size.dim()
-            else self.step_size
-        )
+    def step(
+        self, energy: Energy, state: State, *, generator: torch.Generator | None = None
+    ) -> tuple[State, Info]:
+        """One transition of all chains: `move` with a fresh `draw`."""
+        return self.move(energy, state, self.draw(state.x, generator))
+
+    def draw(self, x: Tensor, generator: torch.Generator | None) -> Noise:
+        """The random numbers of one step of chains at `x: [C, D]`."""
+        normal = torch.empty_like(x).normal_(generator=generator)
+        step = torch.as_tensor(self.step_size, dtype=x.dtype, device=x.device)
+        chance = torch.empty_like(x[:, 0]).uniform_(generator=generator)
+        return Noise(normal, step[:, None] if step.dim() else step, chance)
+
+    def move(self, energy: Energy, state: State, noise: Noise) -> tuple[State, Info]:
+        """The transition itself, a function of its arguments alone."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
-class RandomWalk(_Kernel):
+class RandomWalk(Metropolis):
     """Random walk Metropolis: propose `x + eps z`, z ~ N(0, I), and accept or stay.
 
     The gradient at x plays no part in the move; it is carried along so that all kernels share a State.
     """
 
-    def step(
-        self, energy: Energy, state: State, *, generator: torch.Generator | None = None
-    ) -> tuple[State, Info]:
-        z = torch.empty_like(state.x).normal_(generator=generator)
-        x = state.x + self._steps(state.x) * z
+    def move(self, energy: Energy, state: State, noise: Noise) -> tuple[State, Info]:
+        x = state.x + noise.step * noise.normal
         u, grad, *aux = value_and_grad(energy)(x)
-        return accept_or_keep(state, State(x, u, grad, tuple(aux)), u - state.u, generator)
+        return accept_or_keep(state, State(x, u, grad, tuple(aux)), u - state.u, noise.chance)
 
 
 @dataclass(frozen=True, eq=False)
-class Langevin(_Kernel):
+class Langevin(Metropolis):
     """Langevin dynamics: `x' = x - eps^2/2 grad U(x) + eps z`, downhill plus noise.
 
     adjust=True (MALA) accepts or rejects, and exp(-U) is kept exactly (Roberts & Tweedie, 1996).
@@ -178,11 +196,8 @@ class Langevin(_Kernel):
 
     adjust: bool = True
 
-    def step(
-        self, energy: Energy, state: State, *, generator: torch.Generator | None = None
-    ) -> tuple[State, Info]:
-        step = self._steps(state.x)
-        z = torch.empty_like(state.x).normal_(generator=generator)
+    def move(self, energy: Energy, state: State, noise: Noise) -> tuple[State, Info]:
+        z, step = noise.normal, noise.step
         x = state.x - step**2 / 2 * state.grad + step * z
         u, grad, *aux = value_and_grad(energy)(x)
         proposed = State(x, u, grad, tuple(aux))
@@ -190,21 +205,24 @@ class Langevin(_Kernel):
         back = (state.x - x + step**2 / 2 * grad) / step
         delta_h = (u - state.u) + (back.square() - z.square()).sum(-1) / 2
         if self.adjust:
-            return accept_or_keep(state, proposed, delta_h, generator)
+            return accept_or_keep(state, proposed, delta_h, noise.chance)
         always = torch.ones_like(u)
         return proposed, Info(always.bool(), always, delta_h, x)
 
 
 @dataclass(frozen=True, eq=False)
-class HMC(_Kernel):
+class HMC(Metropolis):
     """Hamiltonian Monte Carlo (Duane et al., 1987; Neal, 2011): kick, follow the leapfrog, accept.
 
     step_size: eps, or one per chain `[C]`. n_leapfrog: L, the gradients of one step.
     jitter: every chain's eps is scaled by a fresh factor, uniform on [1 - jitter, 1 + jitter].
+    metric: a factor A `[D, D]`, or `[G, D, D]` for G equal groups of chains; the walk then happens in the
+    coordinates y of x = A y. With A A' near the covariance of the target, all directions look alike.
     """
 
     n_leapfrog: int = 10
     jitter: float = 0.0
+    metric: Tensor | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -214,36 +232,75 @@ class HMC(_Kernel):
                 f"but got n_leapfrog={self.n_leapfrog}, jitter={self.jitter}"
             )
 
-    def _draw(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, float | Tensor]:
-        """Fresh momenta `[C, D]`, and the step size of this proposal."""
-        p = torch.empty_like(x).normal_(generator=generator)
-        step = self._steps(x)
-        if self.jitter:
-            scale = torch.empty(len(x), 1, dtype=x.dtype, device=x.device)
-            step = step * scale.uniform_(1 - self.jitter, 1 + self.jitter, generator=generator)
-        return p, step
+    def draw(self, x: Tensor, generator: torch.Generator | None) -> Noise:
+        noise = super().draw(x, generator)
+        if not self.jitter:
+            return noise
+        scale = torch.empty_like(x[:, :1]).uniform_(1 - self.jitter, 1 + self.jitter, generator=generator)
+        return noise._replace(step=noise.step * scale)
 
-    def step(
-        self, energy: Energy, state: State, *, generator: torch.Generator | None = None
-    ) -> tuple[State, Info]:
-        p, step = self._draw(state.x, generator)
-        x, q, u, grad, *aux = leapfrog(state.x, p, state.grad, value_and_grad(energy), step, self.n_leapfrog)
-        delta_h = (u - state.u) + (q.square() - p.square()).sum(-1) / 2
-        return accept_or_keep(state, State(x, u, grad, tuple(aux)), delta_h, generator)
+    def move(self, energy: Energy, state: State, noise: Noise) -> tuple[State, Info]:
+        function = value_and_grad(energy)
+        if self.metric is None:
+            x, p, u, grad, *aux = leapfrog(
+                state.x, noise.normal, state.grad, function, noise.step, self.n_leapfrog
+            )
+        else:
+            stretched = Stretched(function, state.x, self.metric)
+            y, p, u, _, grad, *aux = leapfrog(
+                torch.zeros_like(state.x),
+                noise.normal,
+                stretched.back(state.grad),
+                stretched,
+                noise.step,
+                self.n_leapfrog,
+            )
+            x = stretched.point(y)
+        delta_h = (u - state.u) + (p.square() - noise.normal.square()).sum(-1) / 2
+        return accept_or_keep(state, State(x, u, grad, tuple(aux)), delta_h, noise.chance)
 
     def trajectory(
         self, energy: Energy, state: State, *, generator: torch.Generator | None = None
     ) -> Trajectory:
         """The whole path of the proposal that `step` makes with the same generator, point by point."""
-        p, step = self._draw(state.x, generator)
-        function = value_and_grad(energy)
-        x, grad, points = state.x, state.grad, [(state.x, p, state.u)]
+        noise = self.draw(state.x, generator)
+        metric = torch.eye(state.x.shape[1]).to(state.x) if self.metric is None else self.metric
+        stretched = Stretched(value_and_grad(energy), state.x, metric)
+        y, p, grad = torch.zeros_like(state.x), noise.normal, stretched.back(state.grad)
+        points = [(state.x, p, state.u)]
         for _ in range(self.n_leapfrog):
-            x, p, u, grad, *_ = leapfrog(x, p, grad, function, step, 1)
-            points.append((x, p, u))
+            y, p, u, grad, *_ = leapfrog(y, p, grad, stretched, noise.step, 1)
+            points.append((stretched.point(y), p, u))
         xs, ps, us = (torch.stack(part) for part in zip(*points, strict=True))
         return Trajectory(xs, ps, us + ps.square().sum(-1) / 2)
 
     def path(self, energy: Energy, state: State, *, generator: torch.Generator | None = None) -> Tensor:
         """The positions `[L + 1, C, D]` of `trajectory`: what the explorer draws."""
         return self.trajectory(energy, state, generator=generator).x
+
+
+class Stretched:
+    """An energy in the coordinates y of `x = origin + A y`; the gradient in x comes as its aux."""
+
+    def __init__(self, function: ValueAndGrad, origin: Tensor, factor: Tensor):
+        self.function, self.origin, self.factor = function, origin, factor.to(origin)
+
+    def _times(self, y: Tensor, factor: Tensor) -> Tensor:
+        if factor.dim() == 2:
+            return y @ factor
+        return (y.reshape(len(factor), -1, y.shape[1]) @ factor).view(y.shape)
+
+    def point(self, y: Tensor) -> Tensor:
+        """x `[C, D]` at y `[C, D]`."""
+        return self.origin + self._times(y, self.factor.mT)
+
+    def back(self, grad: Tensor) -> Tensor:
+        """The gradient in y, `A' grad_x`, `[C, D]`."""
+        return self._times(grad, self.factor)
+
+    def __call__(self, y: Tensor) -> tuple[Tensor, ...]:
+        u, grad, *aux = self.function(self.point(y))
+        return u, self.back(grad), grad, *aux
+
+    def grad(self, y: Tensor) -> Tensor:
+        return self.back(self.function.grad(self.point(y)))

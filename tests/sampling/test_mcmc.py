@@ -15,7 +15,16 @@ from course_lib.sampling import HMC, Langevin, RandomWalk, State, leapfrog, mcmc
 from tests.sampling.yardsticks import exact_start
 
 F64 = torch.float64
-KERNELS = [HMC(0.3, 5), HMC(0.3, 5, jitter=0.5), Langevin(0.4), Langevin(0.4, adjust=False), RandomWalk(0.5)]
+METRIC = torch.tensor([[1.0, 0.0], [0.5, 0.8]])
+KERNELS = [
+    HMC(0.3, 5),
+    HMC(0.3, 5, jitter=0.5),
+    HMC(0.3, 5, metric=METRIC.to(F64)),
+    Langevin(0.4),
+    Langevin(0.4, adjust=False),
+    RandomWalk(0.5),
+]
+NAMES = ["hmc", "hmc-jitter", "hmc-metric", "mala", "ula", "walk"]
 TARGETS = {
     "banana": (Banana(0.8), HMC(0.55, 5)),
     "log-gamma": (LogGamma(2.0, 3.0, 2), HMC(0.75, 4)),
@@ -128,7 +137,7 @@ def test_a_step_costs_exactly_L_gradients(kernel, gradients):
     assert energy.calls == 1 + 3 * gradients
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
 def test_state_is_always_that_of_a_fresh_start_and_rejected_rows_do_not_move(kernel):
     energy = Banana(0.8)
     kernel = replace(kernel, step_size=3 * kernel.step_size)  # large enough to reject often
@@ -147,7 +156,7 @@ def test_state_is_always_that_of_a_fresh_start_and_rejected_rows_do_not_move(ker
     assert rejections == 0 if unadjusted else rejections > 20
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
 def test_acceptance_follows_from_the_energy_error_and_does_not_depend_on_the_number_of_chains(kernel):
     energy = Banana(0.8)
     rates = []
@@ -186,13 +195,23 @@ def test_path_is_the_path_of_the_step(jitter):
     assert torch.equal(kernel.path(energy, state, generator=seeded(5)), trajectory.x)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
 def test_same_seed_same_bits_and_dtype_follows_the_start(kernel):
     energy = ring()
     for dtype in (torch.float32, F64):
         x = start(energy).to(dtype)
         a, b, c = (run(kernel, energy, x, 5, generator=seeded(seed)).x for seed in (7, 7, 8))
         assert a.dtype == dtype and torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_the_right_metric_makes_a_stretched_gaussian_round():
+    """With A A' = C, HMC on N(0, C) is HMC on N(0, I), seen through A."""
+    factor = torch.tensor([[3.0, 0.0], [1.0, 0.1]], dtype=F64)
+    narrow, round_ = Gaussian([0.0, 0.0], factor @ factor.T).to(F64), Gaussian([0.0, 0.0]).to(F64)
+    y = start(round_)
+    a = run(HMC(0.5, 5), round_, y, 10, generator=seeded(1)).x @ factor.T
+    b = run(HMC(0.5, 5, metric=factor), narrow, y @ factor.T, 10, generator=seeded(1)).x
+    assert torch.allclose(a, b, rtol=1e-3, atol=1e-3)
 
 
 def test_energies_without_closed_forms_are_walked_on_too():
@@ -220,9 +239,20 @@ def test_hmc_leaves_the_target_invariant(energy, kernel):
         (Banana(0.8), RandomWalk(0.6)),
         (LogGamma(2.0, 3.0, 2), RandomWalk(0.6)),
         (Banana(0.8), HMC(0.55, 5, jitter=0.5)),
+        (Banana(0.8), HMC(0.5, 5, metric=METRIC)),
+        (Banana(0.8), HMC(0.5, 5, metric=torch.stack([METRIC, torch.eye(2)]))),
         (Banana(0.8), HMC(torch.linspace(0.3, 0.6, 20_000), 5)),
     ],
-    ids=["mala-banana", "mala-gamma", "walk-banana", "walk-gamma", "jitter", "steps-per-chain"],
+    ids=[
+        "mala-banana",
+        "mala-gamma",
+        "walk-banana",
+        "walk-gamma",
+        "jitter",
+        "metric",
+        "metric-per-group",
+        "steps-per-chain",
+    ],
 )
 def test_other_kernels_leave_the_target_invariant(energy, kernel):
     verdict = exact_start(kernel, energy)
@@ -263,22 +293,21 @@ def euler(x, p, grad, value_and_grad, step_size, n_steps):
 
 def accepting(change):
     """A broken accept step: `change(state, proposed, delta_h)` returns the delta_h that is used instead."""
-    return {"accept_or_keep": lambda s, q, dh, g: true_accept(s, q, change(s, q, dh), g)}
+    return {"accept_or_keep": lambda s, q, dh, u: true_accept(s, q, change(s, q, dh), u)}
 
 
 def keeping(field):
     """A rejected chain keeps its position but takes over this field of the rejected point."""
 
-    def broken(state, proposed, delta_h, generator):
-        new, info = true_accept(state, proposed, delta_h, generator)
+    def broken(state, proposed, delta_h, chance):
+        new, info = true_accept(state, proposed, delta_h, chance)
         return new._replace(**{field: getattr(proposed, field)}), info
 
     return {"accept_or_keep": broken}
 
 
-def one_draw_for_all(state, proposed, delta_h, generator):
-    chance = torch.rand(1, generator=generator).log()
-    accepted = (chance < -delta_h.sum()).expand_as(delta_h)
+def one_draw_for_all(state, proposed, delta_h, chance):
+    accepted = (chance[:1].log() < -delta_h.sum()).expand_as(delta_h)
     new = State(
         *(
             torch.where(accepted[:, None] if a.dim() == 2 else accepted, a, b)
