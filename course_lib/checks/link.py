@@ -148,8 +148,10 @@ class Link:
     def _error(self, number, error: BaseException) -> bytes:
         self.last_error = error
         trace = "" if self.clean else "".join(traceback.format_exception(error)[-12:])[-4000:]
-        kind = getattr(error, "kind", type(error).__name__)
-        return self._pack({"n": number, "err": [kind, str(error)[:2000], trace], "v": None}, [])
+        kind, text = type(error).__name__, str(error)
+        if isinstance(error, StudentError):  # it came from the other end: its name is told once
+            kind, text = error.kind, error.text
+        return self._pack({"n": number, "err": [kind, text[:2000], trace], "v": None}, [])
 
     def _reply(self, header: dict, tensors: list[Tensor], number) -> bytes:
         arrived = Parcel(tensors)

@@ -9,10 +9,9 @@ from .codec import Tampered
 
 
 class StudentError(Exception):
-    """An exception raised by the student's code: `.kind` names its type, `.trace` is its traceback."""
+    """An exception raised by the student's code: its type's name, its own text, its traceback as text."""
 
-    kind = "Exception"
-    trace = ""
+    kind, text, trace = "Exception", "", ""
 
 
 # `except ValueError` keeps its meaning in a check. StopIteration is not among them: it would silently end
@@ -28,7 +27,7 @@ def student_error(
 ) -> StudentError:
     """The local exception that stands for one raised at the other end."""
     error = _ERRORS.get(kind, StudentError)(f"{kind}: {message}" if message else kind)
-    error.kind, error.trace, error.__cause__ = kind, trace, cause
+    error.kind, error.text, error.trace, error.__cause__ = kind, message, trace, cause
     return error
 
 

@@ -32,7 +32,8 @@ class _Pieces:
 
     def accept(self, current, proposal, delta_h, *, generator=None):
         states = (mcmc.State(*point) for point in (current, proposal))
-        state, info = mcmc.accept_or_keep(*states, delta_h, generator)
+        chance = torch.rand(delta_h.shape, generator=generator, dtype=delta_h.dtype)
+        state, info = mcmc.accept_or_keep(*states, delta_h, chance)
         out = (tuple(state[:3]), info.accepted)
         return self._remember("accept", (current, proposal, delta_h), out)
 
