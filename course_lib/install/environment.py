@@ -143,7 +143,8 @@ class Environment:
     def prepare(self) -> tuple[list[Any], dict[str, str]]:
         """Make the environment and put uv into it; returns which Python it has, and pip's settings."""
         if not self.python.exists():
-            self.run(Step("an environment of its own", (sys.executable, "-m", "venv", ".venv"), quiet=True))
+            make = (sys.executable, "-m", "venv", str(self.path.resolve()))  # venv refuses a link
+            self.run(Step("an environment of its own", make, quiet=True))
         which = self.ask(WHICH)
         if which is None:
             raise Trouble(f"The Python in {self.path} does not start. Remove that folder and try again.")
