@@ -22,7 +22,7 @@ def landscape(
     ax: Axes | None = None,
     box: Box | None = None,
     *,
-    n: int = 200,
+    n: int = 160,
     top: float | None = None,
     contours: bool = True,
     colorbar: bool = True,
@@ -61,18 +61,20 @@ def landscape(
     top = max(float(np.nanquantile(u[np.isfinite(u)], 0.9)), 0.5) if top is None else float(top)
     ax = plt.subplots(figsize=(4.6, 4.0))[1] if ax is None else ax
     norm = PowerNorm(0.5, vmin=0, vmax=top)
-    # rasters are drawn by cell centres, so that the picture ends half a cell outside the box
-    image = ax.pcolormesh(xs, ys, u, norm=norm, cmap=ENERGY_MAP, shading="nearest", rasterized=True)
+    dx, dy = (xs[1] - xs[0]) / 2, (ys[1] - ys[0]) / 2  # the grid holds the centres of the cells
+    extent = (xs[0] - dx, xs[-1] + dx, ys[0] - dy, ys[-1] + dy)
+    image = ax.imshow(
+        u, extent=extent, norm=norm, cmap=ENERGY_MAP, origin="lower", aspect="auto", interpolation="nearest"
+    )
     if contours:
         levels = [k**2 / 2 for k in SIGMAS if k**2 / 2 < u[np.isfinite(u)].max()]
         if levels:
             ax.contour(xs, ys, u, levels=levels, colors="white", linewidths=0.6, alpha=0.6)
     if colorbar:
-        ticks = sorted({0.0, *(float(f"{top * part:.1g}") for part in (1 / 16, 1 / 4, 9 / 16, 1))})
-        bar = ax.figure.colorbar(
-            image, ax=ax, shrink=0.9, extend="max", label="energy above the lowest [nats]"
-        )
-        bar.set_ticks([tick for tick in ticks if tick <= top], minor=False)
+        ticks = {0.0, *(float(f"{top * part:.1g}") for part in (1 / 16, 1 / 4, 9 / 16, 1))}  # evenly spread
+        label = "energy above the lowest [nats]"
+        bar = ax.figure.colorbar(image, ax=ax, shrink=0.9, extend="max", label=label)
+        bar.set_ticks(sorted(tick for tick in ticks if tick <= top), minor=False)
         bar.ax.minorticks_off()
     ax.set(xlim=box[:2], ylim=box[2:], xlabel=names[0], ylabel=names[1], title=title)
     if 0.5 < (box[1] - box[0]) / (box[3] - box[2]) < 2:

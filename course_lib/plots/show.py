@@ -15,8 +15,8 @@ SHARPNESS = 2  # pixels per CSS pixel, so that lines are crisp on a high-resolut
 def show(fig: Figure, *, alt: str) -> None:
     """Display a figure with its alt text, then close it so that nothing is shown twice or kept in memory.
 
-    JupyterLab gives the images of a `image/png` output no alt attribute, so the picture also goes out as
-    HTML that has one; the alt text is the `text/plain` form that terminals and screen readers fall back to.
+    JupyterLab gives the pictures of an `image/png` output no alt attribute, so this one goes out as HTML
+    that has one. The alt text is also its `text/plain` form, for terminals and wherever HTML is not shown.
 
     Args:
         fig: the figure.
@@ -39,13 +39,7 @@ def show(fig: Figure, *, alt: str) -> None:
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=SHARPNESS * fig.dpi)
     png = base64.b64encode(buffer.getvalue()).decode("ascii")
-    width, height = (round(inches * fig.dpi) for inches in fig.get_size_inches())
-    image = (
-        f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}" width="{width}" style="max-width: 100%">'
-    )
+    width = round(fig.get_figwidth() * fig.dpi)
+    words = f'alt="{escape(alt)}" width="{width}" style="max-width: 100%"'
     plt.close(fig)
-    display(
-        {"text/html": image, "image/png": png, "text/plain": alt},
-        metadata={"image/png": {"alt": alt, "width": width, "height": height}},
-        raw=True,
-    )
+    display({"text/html": f'<img src="data:image/png;base64,{png}" {words}>', "text/plain": alt}, raw=True)
