@@ -10,6 +10,7 @@
 const MOST_FRAMES = 500; // that one can scrub back
 const SLOW = 4; // moves per second up to which the leapfrog path itself is played
 const GREEN = "#009E73", VERMILION = "#D55E00", YELLOW = "#F0E442", SKY = "#56B4E9"; // Okabe and Ito
+const RUNNING = 30; // moves that the running mean of the acceptance looks back
 const TRAIL = 24, TRAILS = 60, FOCUS_TRAIL = 60; // frames back, particles, frames back of the followed one
 
 // ---- data ---------------------------------------------------------------------------------------------
@@ -51,6 +52,7 @@ function decode(header, buffers) {
     seen += header.ghosts[i];
     return {
       step: header.step - (k - 1 - i) * stride,
+      era: header.era, // changes with the settings of the kernel
       next: header.kind === "state", // the path is that of the move to come
       x: x.subarray(i * n * 2, (i + 1) * n * 2),
       ghosts: ghosts.subarray(from * 2, seen * 2),
@@ -128,9 +130,9 @@ class Player {
     this.show();
   }
 
-  set(values, key) {
+  set(name, value) {
     this.error = "";
-    this.ask("set", { values }, key ?? `set ${Object.keys(values)}`);
+    this.ask("set", { name, value }, name);
   }
 
   receive(message, buffers) {
@@ -305,11 +307,8 @@ class Player {
   fly(time) {
     const { flight } = this, length = flight.path.length - 1;
     const done = ((time - flight.since) / 1000) * this.model.get("speed");
-    flight.at = Math.min(length, Math.floor((done / 0.75) * (length + 1))); // the rest of the time shows the decision
-    if (done >= 1) {
-      this.land();
-      this.askFlight();
-    }
+    flight.at = Math.max(0, Math.min(length, Math.floor((done / 0.75) * (length + 1)))); // the rest of the time shows the decision
+    if (done >= 1) this.land(); // and the next tick asks for more
     this.show();
   }
 
@@ -420,7 +419,7 @@ class Chart {
 /** Potential and total energy along one proposal; the gap between them is the kinetic energy. */
 class EnergyChart extends Chart {
   constructor(parent) {
-    super(parent, { tall: 158, title: "Energy along the proposal", xlabel: "leapfrog step t", name: "Energy along the proposal" });
+    super(parent, { tall: 178, title: "H along the proposal", xlabel: "leapfrog step t", name: "Energy along the proposal" });
     this.kinetic = svg("path", { class: "lex-kinetic" }, this.plane);
     this.first = svg("path", { class: "lex-first" }, this.plane);
     this.potential = svg("path", { class: "lex-u" }, this.plane);
@@ -461,9 +460,9 @@ class EnergyChart extends Chart {
     this.from.textContent = "0";
     this.to.textContent = `${h.length - 1}`;
     const sign = frame.deltaH >= 0 ? "+" : "";
-    const verdict = frame.accepted ? "accepted" : "rejected";
+    const verdict = (frame.accepted ? "accept" : "reject") + (frame.next ? "" : "ed");
     this.reading.textContent = decided
-      ? `ΔH ${sign}${short(frame.deltaH)}, ${frame.next ? `would be ${verdict}` : verdict} (p ${short(frame.chance)})`
+      ? `${frame.next ? "next: " : ""}ΔH ${sign}${short(frame.deltaH)}, p ${short(frame.chance)}, ${verdict}`
       : `H ${short(h[last])} at t = ${last}`;
     this.root.setAttribute("aria-label",
       `Energy along the proposal of the followed particle: ${h.length - 1} steps, H from ${short(h[0])} to ${short(h[h.length - 1])} nats, ${verdict}`);
@@ -490,10 +489,11 @@ class EnergyChart extends Chart {
 /** Acceptance of the last moves: each frame, their running mean, and the range to aim at. */
 class AcceptanceChart extends Chart {
   constructor(parent) {
-    super(parent, { tall: 124, title: "Acceptance", xlabel: "moves", name: "Acceptance" });
+    super(parent, { tall: 140, title: "Acceptance", xlabel: "moves", name: "Acceptance" });
     this.range(0, 1);
     this.band = svg("rect", { x: LEFT, width: RIGHT - LEFT, class: "lex-band" }, this.plane);
     this.aim = svg("text", { x: LEFT + 4, class: "lex-label" }, this.over);
+    this.edges = svg("path", { class: "lex-edges" }, this.plane);
     this.each = svg("path", { class: "lex-each" }, this.plane);
     this.mean = svg("path", { class: "lex-h" }, this.plane);
   }
@@ -508,16 +508,23 @@ class AcceptanceChart extends Chart {
     }
     const shown = history.slice(Math.max(0, cursor - 199), cursor + 1).filter((f) => !Number.isNaN(f.acceptance));
     const x = (i) => LEFT + ((i + 0.5) / Math.max(shown.length, 60)) * (RIGHT - LEFT);
-    const window = 30, means = [];
-    let sum = 0;
+    const means = [], edges = [];
+    let sum = 0, first = 0; // of the running mean, which begins anew where the kernel changes
     shown.forEach((f, i) => {
-      sum += f.acceptance - (i >= window ? shown[i - window].acceptance : 0);
-      means.push([x(i), this.y(sum / Math.min(i + 1, window))]);
+      if (i && f.era !== shown[i - 1].era) {
+        edges.push(`M${x(i - 0.5)} ${this.top}V${this.bottom}`);
+        [sum, first] = [0, i];
+        means.push([x(i), NaN]);
+      }
+      sum += f.acceptance;
+      if (i - first >= RUNNING) sum -= shown[first++].acceptance;
+      means.push([x(i), this.y(sum / (i - first + 1))]);
     });
+    this.edges.setAttribute("d", edges.join(""));
     this.each.setAttribute("d", this.line(shown.map((f, i) => [x(i), this.y(f.acceptance)])));
     this.mean.setAttribute("d", this.line(means));
-    const recent = shown.length ? sum / Math.min(shown.length, window) : NaN;
-    this.reading.textContent = shown.length ? `${short(recent)} over the last ${Math.min(shown.length, window)}` : "no move yet";
+    const many = shown.length - first, recent = many ? sum / many : NaN;
+    this.reading.textContent = many ? `${short(recent)} over the last ${many}` : "no move yet";
     this.from.textContent = shown.length ? `${shown[0].step}` : "";
     this.to.textContent = shown.length >= 60 ? `${shown[shown.length - 1].step}` : "";
     this.root.setAttribute("aria-label", `Mean acceptance probability: ${this.reading.textContent}`);
@@ -699,15 +706,15 @@ class View {
       return this.model.save_changes();
     }
     const value = { step_size: () => +fromLog(+target.value, limits.step_size).toPrecision(3),
-      path_length: () => +target.value, n: () => Math.round(fromLog(+target.value, limits.n)) }[name]?.();
+      path_length: () => +target.value, n: () => Math.round(+fromLog(+target.value, limits.n).toPrecision(2)) }[name]?.();
     if (value === undefined) return;
-    this.player.set({ [name]: value });
+    this.player.set(name, value);
     this.outputs({ [name]: value });
   }
 
   choose(target) {
     const value = target.matches("select") ? target.value : Math.round(+target.value);
-    this.player.set({ [target.dataset.set]: value });
+    this.player.set(target.dataset.set, value);
     this.say(`${target.dataset.set === "seed" ? "seed" : "kernel"} ${value}`);
   }
 
@@ -771,7 +778,7 @@ class View {
     const digits = Math.max(0, Math.ceil(Math.log10(fine)));
     this.wished = [Math.max(a, Math.min(b, point[0])), Math.max(c, Math.min(d, point[1]))].map((v) => +v.toFixed(digits));
     if (this.player.playing) this.player.play(false);
-    this.player.set({ start: this.wished });
+    this.player.set("start", this.wished);
     this.say(`start ${this.wished.join(", ")}`);
     this.draw();
   }
@@ -791,7 +798,7 @@ class View {
       const far = Math.hypot(x[i] - point[0], x[i + 1] - point[1]);
       if (far < least) [best, least] = [i / 2, far];
     }
-    this.player.set({ followed: best });
+    this.player.set("followed", best);
     this.say(`following particle ${best + 1}`);
   }
 
@@ -930,31 +937,18 @@ class View {
       g.strokeText(text, x, y);
       g.fillText(text, x, y);
     };
-    const mark = (x0, y0, x1, y1) => {
-      g.beginPath();
-      g.moveTo(x0, y0);
-      g.lineTo(x1, y1);
-      g.stroke();
-      g.save();
-      g.strokeStyle = "#fff";
-      g.lineWidth = r;
-      g.stroke();
-      g.restore();
-    };
     const digits = (v) => short(v, Math.max(b - a, d - c) < 5 ? 1 : 0);
     g.textAlign = "center";
     for (const v of ticks(a, b, 6)) {
       const [x] = this.pixel([v, c]);
       if (x < 26 * r || x > S - 12 * r) continue;
-      mark(x, S - 5 * r, x, S);
-      write(digits(v), x, S - 8 * r);
+      write(digits(v), x, S - 6 * r);
     }
     g.textAlign = "left";
     for (const v of ticks(c, d, 6)) {
       const [, y] = this.pixel([a, v]);
       if (y < 12 * r || y > S - 22 * r) continue;
-      mark(0, y, 5 * r, y);
-      write(digits(v), 8 * r, y + 3.5 * r);
+      write(digits(v), 6 * r, y + 3.5 * r);
     }
   }
 
@@ -965,14 +959,14 @@ class View {
     if (layers.includes("trails")) this.drawTrails(g);
     if (layers.includes("rejected") && frame.ghosts?.length) this.drawGhosts(g, frame.ghosts);
     this.drawParticles(g, frame.x);
+    this.drawStart(g);
     if (layers.includes("path") && frame.path?.length) this.drawPath(g, frame);
     this.drawFocus(g, frame.x);
-    this.drawStart(g);
     player.drawn = (player.drawn ?? 0) + 1;
   }
 
   radius(count) {
-    return Math.max(1.7, 5.2 - 1.05 * Math.log10(count)) * this.ratio;
+    return Math.max(1.6, 4.4 - 0.9 * Math.log10(count)) * this.ratio;
   }
 
   trace(g, points) { // a path through [x, y] pairs in a flat array, leaving out what is not finite
@@ -1095,18 +1089,17 @@ class View {
   }
 
   drawStart(g) {
-    const [x, y] = this.pixel(this.wished ?? this.model.get("start")), s = 9 * this.ratio;
+    const [x, y] = this.pixel(this.wished ?? this.model.get("start")), s = 7.5 * this.ratio;
     g.beginPath();
     g.moveTo(x, y - s);
     g.lineTo(x + s, y);
     g.lineTo(x, y + s);
     g.lineTo(x - s, y);
     g.closePath();
-    g.strokeStyle = "rgba(15,15,15,.9)";
-    g.lineWidth = 4.4 * this.ratio;
-    g.stroke();
-    g.strokeStyle = YELLOW;
-    g.lineWidth = 2.2 * this.ratio;
+    g.fillStyle = YELLOW;
+    g.fill();
+    g.strokeStyle = "#111";
+    g.lineWidth = 1.8 * this.ratio;
     g.stroke();
   }
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections import deque
 from collections.abc import Sequence
 
-import anywidget
 import torch
 import traitlets as t
 from torch import Tensor
@@ -15,15 +13,15 @@ from course_lib.energies import Energy
 from course_lib.energies.base import Box
 from course_lib.sampling import HMC
 from course_lib.sampling.mcmc import Kernel
-from course_lib.widgets import picture, replay, settings
-from course_lib.widgets.simulation import MOST_PARTICLES, Frames, Simulation
+from course_lib.widgets import picture, replay, settings, words
+from course_lib.widgets.messages import SETTABLE, Conversation
+from course_lib.widgets.simulation import Simulation
 
 HERE = pathlib.Path(__file__).parent
-MOST_FRAMES, MOST_STRIDE = 16, 20  # of one chunk
-PATIENCE = 0.08  # seconds of work per chunk, so that a drag is answered soon even when a move is slow
+LAST = 64  # frames kept of moves that were made from Python
 
 
-class LandscapeExplorer(anywidget.AnyWidget):
+class LandscapeExplorer(Conversation):
     """Heat map and contours of a 2-D energy, and particles that a kernel of `sampling` moves on it.
 
     Play, pause, step one transition or one leapfrog step, reset to the same seed, scrub back; drag the start,
@@ -53,7 +51,7 @@ class LandscapeExplorer(anywidget.AnyWidget):
     _css = HERE / "landscape.css"
 
     seed = t.Int(0).tag(sync=True)
-    n = t.Int(200).tag(sync=True)
+    n = t.Int(60).tag(sync=True)
     start = t.List([0.0, 0.0]).tag(sync=True)
     kernel_name = t.Unicode("HMC").tag(sync=True)
     step_size = t.Float(0.15).tag(sync=True)
@@ -79,7 +77,7 @@ class LandscapeExplorer(anywidget.AnyWidget):
         *,
         n: int | None = None,
         start: Sequence[float] | Tensor | None = None,
-        spread: float = 0.1,
+        spread: float = settings.SPREAD,
         box: Box | None = None,
         seed: int = 0,
         steps: int = 60,
@@ -94,12 +92,11 @@ class LandscapeExplorer(anywidget.AnyWidget):
         self._kernels = settings.choices(kernel, kernels)
         self._picture = picture.background(energy, settings.check_box(energy, box))
         points = settings.check_start(self._picture.start if start is None else start)
-        n = settings.check_n(n if n is not None else len(points) if points.dim() == 2 else 200)
-        self._energy, self._name = energy, settings.energy_name(energy)
+        n = settings.check_n(n if n is not None else len(points) if points.dim() == 2 else 60)
+        self._energy, self._name = energy, words.energy_name(energy)
         spread = settings.check_spread(spread)
         self._simulation = Simulation(energy, kernel, points, n, spread, settings.check_seed(seed))
-        self._recent: deque[tuple[dict, list[bytes]]] = deque(maxlen=16)  # for views that come later
-        self._request, self._answered, self._syncing = None, False, True
+        self._syncing = True
         chosen = settings.kernel_name(kernel)
         super().__init__(
             seed=int(seed),
@@ -111,17 +108,16 @@ class LandscapeExplorer(anywidget.AnyWidget):
             speed=float(speed),
             layers=list(layers),
             autoplay=autoplay,
-            view=self._view(),
+            view=settings.view(self._name, self._picture, self._kernels),
             grid=self._picture.grid,
             contours=self._picture.contours,
             colours=picture.colour_table("viridis"),
         )
         self._syncing = False
-        self.on_msg(self._on_msg)
-        self._walk(int(steps))
+        self._walk(settings.check_steps(steps))
         self._sync()
 
-    # ---- from Python -------------------------------------------------------------------------------------
+    # ---- from Python
 
     @property
     def kernel(self) -> Kernel:
@@ -145,9 +141,7 @@ class LandscapeExplorer(anywidget.AnyWidget):
 
     def step(self, moves: int = 1) -> None:
         """Make some transitions; what is on the screen follows."""
-        if moves < 1:
-            raise ValueError(f"step makes one move or more, but moves is {moves}")
-        self._walk(moves)
+        self._walk(settings.check_steps(moves))
         self._publish()
 
     def replay(self, steps: int = 120, *, particles: int = 100, autoplay: bool = True) -> None:
@@ -165,7 +159,7 @@ class LandscapeExplorer(anywidget.AnyWidget):
         return replay.page(self, steps, particles, autoplay)
 
     def __repr__(self) -> str:
-        return f"LandscapeExplorer({self._name}, {settings.call(self.kernel)}, n={self.n}, seed={self.seed})"
+        return f"LandscapeExplorer({self._name}, {words.call(self.kernel)}, n={self.n}, seed={self.seed})"
 
     def _repr_mimebundle_(self, **kwargs):
         shown = super()._repr_mimebundle_(**kwargs)
@@ -173,72 +167,13 @@ class LandscapeExplorer(anywidget.AnyWidget):
             (shown[0] if isinstance(shown, tuple) else shown)["text/plain"] = self.alt
         return shown
 
-    # ---- from the browser --------------------------------------------------------------------------------
+    # ---- settings: sliders and Python alike
 
-    def _on_msg(self, _widget, message, _buffers) -> None:
-        """Answer one request. Every request gets exactly one answer that names it; an error is shown there too."""
-        self._request, self._answered = None, False
-        try:
-            if not isinstance(message, dict) or message.get("kind") not in HANDLERS:
-                raise ValueError(f"an explorer knows the messages {', '.join(HANDLERS)}, but got {message!r}")
-            self._request = message.get("id")
-            HANDLERS[message["kind"]](self, message)
-            if not self._answered:
-                self._tell({"kind": "idle"})
-        except Exception as error:
-            self._tell({"kind": "error", "message": f"{error}"})
-            raise  # and ipywidgets reports it as well
-        finally:
-            self._request = None
-
-    def _on_hello(self, message: dict) -> None:
-        for header, buffers in tuple(self._recent):
-            self.send({**header, "id": None, "to": self._request}, buffers=buffers)
-        self._publish()
-
-    def _on_tick(self, message: dict) -> None:
-        frames = min(max(int(message.get("frames", 1)), 1), MOST_FRAMES)
-        stride = min(max(int(message.get("stride", 1)), 1), MOST_STRIDE)
-        self._show(self._simulation.advance(frames, stride, budget=PATIENCE), stride)
-
-    def _on_step(self, message: dict) -> None:
-        self._show(self._simulation.advance(1), 1)
-        self._sync()
-
-    def _on_fly(self, message: dict) -> None:
-        frames, proposal = self._simulation.fly()
-        self._show(frames, 1, [_bytes(proposal.x)])
-
-    def _on_pause(self, message: dict) -> None:
-        self._sync()
-
-    def _on_reset(self, message: dict) -> None:
-        self.reset()
-
-    def _on_drop(self, message: dict) -> None:
-        at = settings.check_start(message["at"])
-        self._simulation.drop(at, settings.check_n(message.get("count", 20)))
-        self._publish()
-
-    def _on_set(self, message: dict) -> None:
-        """Change traits: seed, n, start, kernel_name, step_size, path_length, followed."""
-        values = message["values"]
-        if unknown := set(values) - set(self._settable):
-            raise ValueError(f"{', '.join(sorted(unknown))} cannot be set; {', '.join(self._settable)} can")
-        for name, value in values.items():
-            setattr(self, name, value)
-
-    # ---- both ways ---------------------------------------------------------------------------------------
-
-    _settable = ("seed", "n", "start", "kernel_name", "step_size", "path_length", "followed")
-
-    @t.validate(
-        "seed", "n", "start", "kernel_name", "step_size", "path_length", "followed", "speed", "layers"
-    )
+    @t.validate(*SETTABLE, "speed", "layers")
     def _check(self, proposal):
         return settings.check(proposal.trait.name, proposal.value, self)
 
-    @t.observe(*_settable)
+    @t.observe(*SETTABLE)
     def _changed(self, change) -> None:
         """A trait was set, by a slider or from Python: the simulation follows, or nothing changes at all."""
         if self._syncing:
@@ -272,97 +207,13 @@ class LandscapeExplorer(anywidget.AnyWidget):
             simulation.restart(start=torch.tensor(self.start, dtype=self.x.dtype, device=self.x.device))
         else:
             simulation.restart(**{name: getattr(self, name)})
+        if fresh and self.followed != simulation.focus:
+            self.followed = simulation.focus  # fewer particles than there were
         self._publish(fresh=fresh)
-
-    # ---- to the browser ----------------------------------------------------------------------------------
 
     def _walk(self, moves: int) -> None:
         """Make `moves` transitions and show the last of them."""
-        last = min(moves, 4 * MOST_FRAMES)
-        while moves > last:
-            stride = min(moves - last, MOST_STRIDE)
-            self._simulation.advance(1, stride)
-            moves -= stride
-        while moves > 0:
-            frames = min(moves, MOST_FRAMES)
-            self._show(self._simulation.advance(frames), 1)
-            moves -= frames
-
-    def _show(self, frames: Frames, stride: int, more: Sequence[bytes] = ()) -> None:
-        header, buffers = encode(frames)
-        header |= {"kind": "fly" if more else "frames", "stride": stride}
-        self._recent.append(({**header, "kind": "frames"}, buffers))
-        self._tell(header, [*buffers, *more])
-
-    def _publish(self, *, fresh: bool = False) -> None:
-        """Tell all views where the particles stand and what the next proposal is; `fresh`: forget the past."""
-        if fresh:
-            self._recent.clear()
-        header, buffers = encode(self._simulation.preview())
-        self._sync()
-        self._tell(header | {"kind": "state", "fresh": fresh}, buffers)
-
-    def _sync(self) -> None:
-        """Bring the saved state up to date; while playing it is not, or every frame would travel twice."""
-        simulation = self._simulation
-        with self.hold_sync():
-            self.step_count, self.particles = simulation.step, _bytes(simulation.x)
-            self.alt = picture.describe(
-                self._name,
-                self._picture,
-                simulation.x,
-                settings.call(self.kernel),
-                simulation.step,
-                simulation.acceptance,
-            )
-            self.code = settings.experiment(self)
-
-    def _tell(self, header: dict, buffers: Sequence[bytes] = ()) -> None:
-        self._answered = True
-        self.send({**header, "id": self._request}, buffers=list(buffers))
-
-    def _view(self) -> dict:
-        p = self._picture
-        steps = [float(kernel.step_size) for kernel in self._kernels.values()]
-        paths = {name: settings.has_path(kernel) for name, kernel in self._kernels.items()}
-        longest = max(getattr(kernel, "n_leapfrog", 1) for kernel in self._kernels.values())
-        return {
-            "name": self._name,
-            "box": list(p.box),
-            "low": p.low,
-            "high": p.high,
-            "top": p.top,
-            "size": p.size,
-            "counts": p.counts,
-            "valleys": p.valleys,
-            "reach": picture.reach(p.valleys),
-            "paths": paths,
-            "aims": {name: settings.AIMS.get(name) for name in paths},
-            "speeds": list(settings.SPEEDS),
-            "limits": {
-                "step_size": [min(0.01, *steps), max(2.0, *steps)],
-                "path_length": [1, max(50, longest)],
-                "n": [1, MOST_PARTICLES],
-            },
-        }
-
-
-HANDLERS = {
-    kind: getattr(LandscapeExplorer, f"_on_{kind}")
-    for kind in ("hello", "tick", "step", "fly", "pause", "reset", "drop", "set")
-}
-
-
-def encode(frames: Frames) -> tuple[dict, list[bytes]]:
-    """Frames as numbers that JSON can hold, and float32 buffers for all that may be infinite."""
-    k, n, _ = frames.x.shape
-    ghosts = torch.cat(frames.ghosts)
-    header = {"k": k, "n": n, "points": frames.path.shape[1], "step": frames.step}
-    header["ghosts"] = [len(ghost) for ghost in frames.ghosts]
-    return header, [
-        _bytes(part) for part in (frames.x, ghosts, frames.path, frames.h, frames.u, frames.facts)
-    ]
-
-
-def _bytes(x: Tensor) -> bytes:
-    return x.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
+        if moves > LAST:
+            self._simulation.advance(1, stride=moves - LAST)
+        if moves > 0:
+            self._show(self._simulation.advance(min(moves, LAST)), 1)

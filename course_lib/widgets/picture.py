@@ -21,7 +21,7 @@ SIGMAS = (
     11,
     15,
     20,
-)  # contours at k^2 / 2 nats: k standard deviations around a Gaussian well
+)  # contours at k^2 / 2 nats, as in `plots.landscape`
 STEPS = 65535  # the grid and the contours travel as 16-bit numbers
 
 
@@ -121,7 +121,7 @@ def _valleys(xs: np.ndarray, ys: np.ndarray, u: np.ndarray, depth: float = 8.0) 
 def reach(valleys: list[list[float]]) -> float:
     """How far a valley reaches: half the way to the next one."""
     if len(valleys) < 2:
-        return math.inf
+        return 1e9
     points = torch.tensor(valleys)
     return (torch.cdist(points, points).fill_diagonal_(math.inf).min() / 2).item()
 
@@ -133,29 +133,3 @@ def occupied(x: torch.Tensor, valleys: list[list[float]]) -> int:
         return 0
     near = torch.cdist(x, torch.tensor(valleys, dtype=x.dtype)).min(1)
     return len(near.indices[near.values <= reach(valleys)].unique())
-
-
-def describe(
-    name: str, picture: Background, x: torch.Tensor, mover: str, step: int, acceptance: float
-) -> str:
-    """The picture in words, for those who do not see it."""
-    a, b, c, d = picture.box
-    alive = x[x.isfinite().all(1)].double().cpu()
-    words = [
-        f"Heat map with contours of the energy {name}, x from {a:.3g} to {b:.3g}, y from {c:.3g} to {d:.3g};",
-        f"energy {picture.low:.2f} to {picture.high:.4g} nats, "
-        f"lowest near ({picture.lowest[0]:.2f}, {picture.lowest[1]:.2f}).",
-        f"{len(x)} particle{'s' * (len(x) != 1)} after {step} moves of {mover}:",
-    ]
-    if len(alive):
-        mean, std = alive.mean(0), alive.std(0, correction=0)
-        words.append(
-            f"mean ({mean[0]:.2f}, {mean[1]:.2f}), standard deviations {std[0]:.2f} and {std[1]:.2f}"
-        )
-    if len(picture.valleys) > 1:
-        words.append(f"in {occupied(x, picture.valleys)} of {len(picture.valleys)} valleys")
-    if len(alive) < len(x):
-        words.append(f"({len(x) - len(alive)} diverged)")
-    if acceptance == acceptance:
-        words.append(f"with mean acceptance {acceptance:.2f}")
-    return " ".join(words) + "."

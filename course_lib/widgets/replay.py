@@ -7,11 +7,10 @@ import html
 import json
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from course_lib.widgets import picture, settings
-from course_lib.widgets.simulation import Frames, Simulation
+from course_lib.widgets import messages, picture, settings, words
+from course_lib.widgets.simulation import Simulation
 
 if TYPE_CHECKING:
     from course_lib.widgets.landscape import LandscapeExplorer
@@ -22,18 +21,18 @@ SIZE = 96  # grid points along each side: enough for a picture that is drawn wit
 
 def bundle(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: bool) -> dict[str, str]:
     """The page in a frame of its own, and the same in words; both as a raw mime bundle."""
-    words = _words(explorer)
+    text = _words(explorer)
     frame = (
-        f'<iframe title="{html.escape(words)}" sandbox="allow-scripts" srcdoc="{{}}" loading="lazy" '
+        f'<iframe title="{html.escape(text)}" sandbox="allow-scripts" srcdoc="{{}}" loading="lazy" '
         'style="width: 100%; max-width: 940px; height: 660px; border: 0"></iframe>'
     )
-    content = _fit(explorer, steps, particles, autoplay, lambda text: frame.replace("{}", _quoted(text)))
-    return {"text/plain": words, "text/html": content}
+    content = _fit(explorer, steps, particles, autoplay, lambda page: frame.replace("{}", _quoted(page)))
+    return {"text/plain": text, "text/html": content}
 
 
 def page(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: bool) -> str:
     """The animation as one HTML page of at most 200 kB."""
-    return _fit(explorer, steps, particles, autoplay, lambda text: text)
+    return _fit(explorer, steps, particles, autoplay, lambda page: page)
 
 
 def _quoted(text: str) -> str:
@@ -61,7 +60,10 @@ def _page(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: boo
     )
     frames = simulation.advance(steps)
     view = picture.background(explorer._energy, explorer._picture.box, SIZE)
-    buffers = _buffers(frames, view.box)
+    header, buffers = messages.encode(frames)
+    wide = _wide(view.box)
+    points = (frames.x, torch.cat(frames.ghosts), frames.path)  # these in 16 bits, energies as they are
+    buffers[:3] = [picture.quantise(part.double().cpu().numpy(), wide) for part in points]
     state = {name: getattr(explorer, name) for name in STATE} | {
         "alt": _words(explorer),
         "autoplay": autoplay,
@@ -71,19 +73,15 @@ def _page(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: boo
         "view": {**explorer.view, "size": SIZE, "counts": view.counts, "low": view.low, "high": view.high},
         "replay": {
             "kind": "frames",
-            "k": len(frames.x),
-            "n": simulation.n,
-            "points": frames.path.shape[1],
-            "step": frames.step,
-            "ghosts": [len(ghost) for ghost in frames.ghosts],
-            "quantised": _wide(view.box),
+            **header,
+            "quantised": wide,
         },
     }
     parts = {"grid": view.grid, "contours": view.contours, "colours": explorer.colours}
     packed = {name: base64.b64encode(part).decode() for name, part in parts.items()}
     data = {"state": state, "parts": packed, "buffers": [base64.b64encode(part).decode() for part in buffers]}
     return PAGE.format(
-        title=html.escape(f"{explorer._name}, {settings.call(explorer.kernel)}"),
+        title=html.escape(f"{explorer._name}, {words.call(explorer.kernel)}"),
         css=explorer._css,
         esm=explorer._esm,
         data=json.dumps(data, allow_nan=False).replace("</", "<\\/"),
@@ -121,12 +119,3 @@ def _wide(box) -> list[float]:
     """The box with a rim, so that what leaves the picture is not pinned to its edge."""
     x, y = (box[1] - box[0]) / 4, (box[3] - box[2]) / 4
     return [box[0] - x, box[1] + x, box[2] - y, box[3] + y]
-
-
-def _buffers(frames: Frames, box) -> list[bytes]:
-    wide = _wide(box)
-    points = [frames.x, torch.cat(frames.ghosts), frames.path]
-    rest = [
-        part.float().cpu().numpy().astype(np.float32).tobytes() for part in (frames.h, frames.u, frames.facts)
-    ]
-    return [picture.quantise(part.double().cpu().numpy(), wide) for part in points] + rest

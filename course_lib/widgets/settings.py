@@ -1,10 +1,10 @@
-"""What an explorer is given: kernels to choose from, a start, limits. Bad input ends here, with a clear error."""
+"""What an explorer is given: kernels to choose from, a start, limits. Bad input ends here, clearly."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,8 +13,10 @@ from course_lib.energies import Energy, ring, view_box
 from course_lib.energies.base import Box
 from course_lib.sampling import HMC, Langevin, RandomWalk
 from course_lib.sampling.mcmc import Kernel
+from course_lib.widgets.picture import Background, reach
 from course_lib.widgets.simulation import MOST_PARTICLES
 
+SPREAD = 0.1  # standard deviation of the particles around the start
 LAYERS = ("heat", "contours", "trails", "path", "rejected")
 AIMS = {  # the acceptance to aim at: Neal (2011), Roberts & Rosenthal (1998), Roberts, Gelman & Gilks (1997)
     "HMC": [0.65, 0.8],
@@ -64,15 +66,6 @@ def has_path(kernel: Kernel) -> bool:
     return hasattr(kernel, "n_leapfrog")
 
 
-def call(kernel: Kernel) -> str:
-    """The Python call that makes this kernel, defaults left out: `HMC(step_size=0.15, n_leapfrog=10)`."""
-    given = [f for f in fields(kernel) if f.name == "step_size" or getattr(kernel, f.name) != f.default]
-    if has_path(kernel):
-        given = [f for f in fields(kernel) if f in given or f.name == "n_leapfrog"]
-    words = ", ".join(f"{f.name}={getattr(kernel, f.name)!r}" for f in given)
-    return f"{type(kernel).__name__}({words})"
-
-
 def check_energy(energy: Energy) -> None:
     """Raise ValueError unless `energy` maps `[C, 2]` to `[C]`."""
     dim = getattr(energy, "dim", 2)
@@ -89,9 +82,11 @@ def check_energy(energy: Energy) -> None:
 
 
 def check_box(energy: Energy, box: Box | None) -> Box:
-    """The given box, or one that shows the landscape; (-4, 4, -4, 4) for an energy that cannot be drawn from."""
+    """The given box, or one that shows the landscape; (-4, 4, -4, 4) where exact draws cannot tell."""
     if box is None:
-        return _rounded(view_box(energy)) if hasattr(energy, "sample") else (-4.0, 4.0, -4.0, 4.0)
+        return (
+            _rounded(view_box(energy, margin=0.12)) if hasattr(energy, "sample") else (-4.0, 4.0, -4.0, 4.0)
+        )
     box = tuple(float(side) for side in box)
     if len(box) != 4 or not all(map(math.isfinite, box)) or not (box[0] < box[1] and box[2] < box[3]):
         raise ValueError(f"box must be (xmin, xmax, ymin, ymax) with min < max, but it is {box}")
@@ -132,6 +127,10 @@ def check_seed(seed) -> int:
     return _whole(seed, 0, 2**31 - 1, "seed is a whole number")
 
 
+def check_steps(steps) -> int:
+    return _whole(steps, 0, 10**6, "steps are moves made at once")
+
+
 def check_step_size(step_size) -> float:
     if not _is_number(step_size) or not 0 < float(step_size) < math.inf:
         raise ValueError(f"step_size must be a positive number, but it is {step_size}; try .1")
@@ -157,28 +156,30 @@ def check(name: str, value, explorer):
     return {"n": check_n, "seed": check_seed}.get(name, lambda same: same)(value)
 
 
-def energy_name(energy: Energy) -> str:
-    return getattr(energy, "__name__", type(energy).__name__)
-
-
-def experiment(explorer) -> str:
-    """The Python call that makes this experiment again, to the bit."""
-    simulation, default = explorer._simulation, 0.1
-    point = simulation.start.dim() == 1
-    words = ["energy", f"kernel={call(explorer.kernel)}", f"n={simulation.n}"]
-    words.append(f"start={_tuple(explorer.start)}" if point else "start=start")
-    words += [f"spread={simulation.spread}"] if simulation.spread != default else []
-    words += [f"box={_tuple(explorer._picture.box)}", f"seed={simulation.seed}"]
-    words += [f"steps={simulation.step}"] if simulation.pure else ["steps=0"]
-    notes = [] if point else ["# start: your points, one per particle"]
-    if not simulation.pure:
-        notes.append("# settings changed on the way, so this begins at the start")
-    return "\n".join([*notes, f"LandscapeExplorer({', '.join(words)})"])
-
-
-def _tuple(values) -> str:
-    """The shortest decimals that stand for the same float32 numbers."""
-    return f"({', '.join(str(float(f'{value:.7g}')) for value in values)})"
+def view(name: str, picture: Background, kernels: dict[str, Kernel]) -> dict:
+    """What the browser has to know and what never changes, as JSON."""
+    steps = [float(kernel.step_size) for kernel in kernels.values()]
+    longest = max(getattr(kernel, "n_leapfrog", 1) for kernel in kernels.values())
+    limits = {
+        "step_size": [min(0.01, *steps), max(2.0, *steps)],
+        "path_length": [1, max(50, longest)],
+        "n": [1, MOST_PARTICLES],
+    }
+    return {
+        "name": name,
+        "box": list(picture.box),
+        "low": picture.low,
+        "high": picture.high,
+        "top": picture.top,
+        "size": picture.size,
+        "counts": picture.counts,
+        "valleys": picture.valleys,
+        "reach": reach(picture.valleys),
+        "paths": {name: has_path(kernel) for name, kernel in kernels.items()},
+        "aims": {name: AIMS.get(name) for name in kernels},
+        "speeds": list(SPEEDS),
+        "limits": limits,
+    }
 
 
 def _whole(value, least: int, most: int, what: str) -> int:

@@ -41,6 +41,8 @@ class Frames(NamedTuple):
     probability, delta_h in nats, and 1 where the proposal was accepted"""
     step: int
     """transitions done when the last of the K was taken"""
+    era: int
+    """how many times the kernel had been changed"""
 
 
 class Simulation:
@@ -54,7 +56,7 @@ class Simulation:
     def __init__(self, energy: Energy, kernel: Kernel, start: Tensor, n: int, spread: float, seed: int):
         self.energy, self.kernel = value_and_grad(energy), kernel
         self.start, self.n, self.spread, self.seed = start, n, spread, seed
-        self.focus = 0
+        self.focus, self.era = 0, 0
         self.reset()
 
     @property
@@ -63,8 +65,8 @@ class Simulation:
 
     @property
     def acceptance(self) -> float:
-        """Mean acceptance probability since the start; NaN before the first transition."""
-        return self._accepted / self.step if self.step else float("nan")
+        """Mean acceptance probability since the start or the last change of kernel; NaN before a move."""
+        return self._accepted / self._moves if self._moves else float("nan")
 
     def begin(self) -> Tensor:
         """The positions `[n, 2]` that `reset` goes back to."""
@@ -80,7 +82,7 @@ class Simulation:
         with torch.no_grad():
             self.state = self.kernel.init(self.energy, self.begin())
         self.random = self._generator(self.seed)
-        self.step, self.drops, self._accepted = 0, 0, 0.0
+        self.step, self.drops, self._moves, self._accepted = 0, 0, 0, 0.0
         self.pure = True  # nothing but this kernel has moved these particles so far
         self.focus = min(self.focus, self.n - 1)
 
@@ -97,6 +99,7 @@ class Simulation:
     def use(self, kernel: Kernel) -> None:
         """Go on with another kernel from where the particles are."""
         self.kernel, self.pure = kernel, self.step == 0 and self.pure
+        self.era, self._moves, self._accepted = self.era + 1, 0, 0.0
 
     def drop(self, at: Tensor, count: int) -> None:
         """Let `count` more particles fall at the point `at [2]`; those that are there go on as they were."""
@@ -113,7 +116,7 @@ class Simulation:
         self.drops, self.pure = self.drops + 1, False
 
     def advance(self, frames: int, stride: int = 1, budget: float = float("inf")) -> Frames:
-        """Make `frames * stride` transitions and keep every stride-th; fewer once `budget` seconds are over."""
+        """Make `frames * stride` transitions, keep every stride-th; fewer once `budget` seconds are over."""
         deadline, taken = time.perf_counter() + budget, []
         for _ in range(frames):
             taken.append(self._frame(stride))
@@ -142,6 +145,7 @@ class Simulation:
                 self.state, info = self._step(self.random)
                 acceptance += info.acceptance.mean().item() / stride
         self.step += stride
+        self._moves += stride
         self._accepted += acceptance * stride
         ghosts = info.proposal[~info.accepted]
         return self._picture(self.x, ghosts, proposal, info, acceptance), proposal
@@ -150,7 +154,7 @@ class Simulation:
         return self.kernel.step(self.energy, self.state, generator=generator)
 
     def _propose(self) -> Proposal:
-        """The path of the coming transition, drawn with a copy of the generator: `step` will go the same way."""
+        """The path of the coming transition, by a copy of the generator: `step` will go the same way."""
         kernel = self.kernel
         if type(kernel) is Langevin:  # MALA is HMC with one leapfrog step, and draws the same noise
             kernel = HMC(kernel.step_size, n_leapfrog=1)
@@ -168,7 +172,7 @@ class Simulation:
 
     def _stack(self, pictures: list[tuple]) -> Frames:
         x, ghosts, *rest = zip(*pictures, strict=True)
-        return Frames(torch.stack(x), ghosts, *(torch.stack(part) for part in rest), self.step)
+        return Frames(torch.stack(x), ghosts, *(torch.stack(part) for part in rest), self.step, self.era)
 
     def _copy(self) -> torch.Generator:
         copy = torch.Generator(self.random.device)
