@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("notebooks", "exercises")
-SKIP = {"__pycache__", ".ipynb_checkpoints", ".DS_Store"}
+SKIP = {"__pycache__", ".ipynb_checkpoints", ".DS_Store", "ruff.toml"}
 
 
 @dataclass(frozen=True)
