@@ -8,6 +8,7 @@ own, so that it can be tested (and called from a notebook) without a command lin
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,8 +75,79 @@ def doctor() -> None:
 
 # --- students: exercises (check, pack) --------------------------------------------------------------
 
+NOTEBOOK = typer.Argument(help="your notebook; by default the copy in work/")
+
+
+@app.command()
+def check(name: str, notebook: Annotated[Path | None, NOTEBOOK] = None) -> None:
+    """Run an exercise's public checks on your notebook; fails unless every task passes."""
+    from rich.console import Console
+
+    from course_lib.grading import show, students
+
+    result = students.check(name, notebook)
+    Console().print(show.checked(result))
+    for note in result.notes:
+        typer.echo(f"course: {note}")
+    raise typer.Exit(0 if result.points == result.assignment.max_score else 1)
+
+
+@app.command()
+def pack(name: str, notebook: Annotated[Path | None, NOTEBOOK] = None, out: Path | None = None) -> None:
+    """Validate your notebook and write the one file to hand in."""
+    from course_lib.grading import students
+
+    packed = students.pack(name, notebook, out=out)
+    for task in packed.untouched:
+        typer.echo(f"course: task {task} still holds the empty answer")
+    typer.echo(f"course: hand in {packed.path} ({packed.size / 1024:.0f} kB)")
+
 
 # --- instructors: release, bundle, grade ------------------------------------------------------------
+
+
+@app.command()
+def release(
+    names: Annotated[list[str] | None, typer.Argument(help="problem sets; by default all")] = None,
+    hidden_seed: Annotated[int | None, typer.Option(help="draw the hidden cases from this number")] = None,
+) -> None:
+    """Generate exercises/ from solutions/; keep your own seed for the hidden cases."""
+    from course_lib.grading import release
+
+    if hidden_seed is not None:
+        typer.echo(f"course: hidden seed kept in {release.keep_hidden_seed(hidden_seed)}: never publish it")
+    for path in release.release(names):
+        typer.echo(f"course: wrote {path}")
+
+
+@app.command()
+def bundle(students: Annotated[Path, typer.Option(help="a new folder for the students' course")]) -> None:
+    """Copy the course without solutions and tests."""
+    from course_lib.grading.students import bundle
+
+    typer.echo(f"course: {bundle(students)} files in {students}, without solutions and tests")
+
+
+@app.command()
+def grade(
+    name: str,
+    submissions: Annotated[Path, typer.Option(help="folder of student_id/*.ipynb or student_id.zip")],
+    out: Annotated[Path, typer.Option(help="folder for grades.csv, report.html, feedback, gradebook.db")],
+    jobs: Annotated[int, typer.Option(help="submissions at a time")] = 1,
+    timeout: Annotated[float, typer.Option(help="seconds for one cell")] = 60,
+    memory: Annotated[int, typer.Option(help="MB that one notebook may allocate")] = 3000,
+) -> None:
+    """Grade a folder of submissions. Ends with 0 when the batch completed, whatever the submissions did."""
+    from rich.console import Console
+
+    from course_lib.grading import batch, show
+    from course_lib.grading.execute import Limits
+
+    limits = Limits(cell_s=timeout, total_s=10 * timeout, memory_mb=memory)
+    with show.progress() as told:
+        rows = batch.grade(name, submissions, out, jobs=jobs, limits=limits, told=told)
+    Console().print(show.graded(rows))
+    typer.echo(f"course: {out / 'grades.csv'}, {out / 'report.html'}, {out / 'feedback'}")
 
 
 # --- maintainers: test, lock, bench -----------------------------------------------------------------

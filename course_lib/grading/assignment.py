@@ -90,7 +90,7 @@ def parse(name: str, notebook: NotebookNode, seed: int | None = None) -> Assignm
         hidden = "".join(match[1] for match in _HIDDEN.finditer(node.source))
         if seed is not None:
             hidden = hidden.replace(SEED_NAME, str(seed))
-        cells.append(Cell(grade_id, role, _HIDDEN.sub("", node.source).rstrip("\n"), hidden))
+        cells.append(Cell(grade_id, role, visible(node.source), hidden))
         if role == "test":
             tasks.append(
                 Task(grade_id.removeprefix("test-"), float(node.metadata["nbgrader"]["points"]), grade_id)
@@ -98,6 +98,11 @@ def parse(name: str, notebook: NotebookNode, seed: int | None = None) -> Assignm
     if not tasks or len({cell.id for cell in cells}) < len(cells):
         raise ValueError(f"{name}: an exercise needs at least one test cell, and every grade_id once")
     return Assignment(name, notebook, _with_tasks(cells), tuple(tasks))
+
+
+def visible(source: str) -> str:
+    """The lines of a test cell that students see."""
+    return _HIDDEN.sub("", source).rstrip("\n")
 
 
 def role_of(node: NotebookNode) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nbformat import NotebookNode
 
-from .assignment import Assignment, Cell
+from .assignment import Assignment, Cell, visible
 
 MARKS = ("grade", "locked", "solution", "task", "points")
 
@@ -19,6 +19,12 @@ class Merged:
     cells: tuple[Cell, ...]
     notes: tuple[str, ...]
     tampered: tuple[str, ...]
+
+    @property
+    def counting(self) -> tuple[Cell, ...]:
+        """The cells up to the last test: what comes behind it can change no mark."""
+        last = max(i for i, cell in enumerate(self.cells) if cell.role == "test")
+        return self.cells[: last + 1]
 
 
 class NotThisExercise(ValueError):
@@ -41,7 +47,7 @@ def merge(assignment: Assignment, submitted: NotebookNode) -> Merged:
         if cell.role == "answer":
             notes.append(f"the cell of {cell.id} is missing")
             continue
-        notes.append(f"{cell.role} cell {cell.id} was missing and is back")
+        notes.append(f"{cell.role} cell {cell.id} was missing: the course's own is used")
         found.insert(_place(assignment, found, cell), cell)
     return Merged(tuple(found), tuple(notes), tuple(tampered))
 
@@ -75,8 +81,8 @@ def _recognised(assignment, submitted, notes: list[str], tampered: list[str]) ->
         elif again:
             notes.append(f"a second {cell.role} cell {cell.id} was left out")
         else:
-            if node.cell_type != "code" or _trimmed(node.source) != _trimmed(cell.source):
-                notes.append(f"{cell.role} cell {cell.id} was edited and is as before")
+            if node.cell_type != "code" or _trimmed(visible(node.source)) != _trimmed(cell.source):
+                notes.append(f"{cell.role} cell {cell.id} was edited: the course's own is used")
             yield cell
 
 

@@ -39,8 +39,7 @@ def released_text(name: str, root: Path = ROOT) -> str:
 
 def released(source: NotebookNode) -> NotebookNode:
     """The students' form of an instructor notebook: no solutions, no outputs, no hidden tests."""
-    from nbgrader import preprocessors
-
+    preprocessors = nbgrader_preprocessors()
     notebook = recorded(source)
     for name in ("ClearHiddenTests", "ClearMarkScheme", "ComputeChecksums", "CheckCellMetadata"):
         notebook = _apply(getattr(preprocessors, name)(), notebook)
@@ -49,8 +48,7 @@ def released(source: NotebookNode) -> NotebookNode:
 
 def recorded(source: NotebookNode) -> NotebookNode:
     """The form that the gradebook stores: solutions cleared, hidden tests still there."""
-    from nbgrader import preprocessors
-
+    preprocessors = nbgrader_preprocessors()
     notebook = copy.deepcopy(source)
     steps = [
         preprocessors.LockCells(),
@@ -62,6 +60,18 @@ def recorded(source: NotebookNode) -> NotebookNode:
     for step in steps:
         notebook = _apply(step, notebook)
     return notebook
+
+
+def nbgrader_preprocessors():
+    """nbgrader's steps; raises ValueError with the cure where nbgrader is not installed."""
+    try:
+        from nbgrader import preprocessors
+    except ModuleNotFoundError as e:
+        raise ValueError(
+            f"releasing and grading need the extra `grade` ({e}); start them with `python course.py release` "
+            "or `python course.py grade`, which install it"
+        ) from None
+    return preprocessors
 
 
 def _apply(step, notebook: NotebookNode) -> NotebookNode:

@@ -67,19 +67,33 @@ def _exact_under_constant_force(answer, x, p, step, n, random) -> None:
         close(change, torch.full_like(change, kicks), 1e-6), "p must change by multiples of step_size * grad"
     )
     need(abs(kicks + n) > 1e-6, "p moves uphill: the kick is p - step_size / 2 * grad, with a minus")
-    drift = ((x + n * step * p - y) / (step**2 * a)).mean()
-    half_too_few, half_too_many = abs(kicks - n + 0.5) < 1e-6, abs(kicks - n - 0.5) < 1e-6
-    need(
-        not (half_too_few and abs(float(drift) - n**2 / 2) < 1e-6),
-        "p is half a kick behind x at the end: the last half kick is missing",
-    )
-    need(not half_too_few, "p gets half a kick too few: the first half kick is missing")
-    need(not half_too_many, "p gets half a kick too many: the first and the last kick are half kicks")
-    need(abs(kicks - n) < 1e-6, f"p gets {kicks:.2f} kicks of step_size * grad in {n} steps, expected {n}")
-    need(
-        abs(float(drift) - n**2 / 2) < 1e-6,
-        "x is wrong although p is right: x moves by step_size * p between the two half kicks",
-    )
+    drift = float(((x + n * step * p - y) / (step**2 * a)).mean())
+    mistake = _kick_mistake(kicks, drift, n)
+    need(mistake == "", mistake)
+
+
+def _kick_mistake(kicks: float, drift: float, n: int) -> str:
+    """Which kicks are missing or too large, from their sum and from how far they moved x ('' if none is)."""
+
+    def are(expected_kicks: float, expected_drift: float | None = None) -> bool:
+        same = abs(kicks - expected_kicks) < 1e-6
+        return same and (expected_drift is None or abs(drift - expected_drift) < 1e-6)
+
+    if are(n, n**2 / 2):
+        return ""
+    if are(n / 2, n * (n + 1) / 4) or are(n - 0.5, n**2 / 2):
+        often = "of every step" if are(n / 2) else "of the path"
+        return f"the last half kick {often} is missing: p stays half a kick behind x"
+    if are(n / 2) or are(n - 0.5):
+        return f"the first half kick {'of every step' if are(n / 2) else 'of the path'} is missing"
+    if kicks > n + 1e-6:
+        return (
+            f"p gets {kicks:g} kicks of step_size * grad in {n} steps: the kicks before and after the drift "
+            "are half kicks"
+        )
+    if are(n):
+        return "x is wrong although p is right: it moves by step_size * p *between* the two half kicks"
+    return f"p gets {kicks:.2f} kicks of step_size * grad in {n} steps, expected {n}"
 
 
 def _reversible(answer, x: Tensor, p: Tensor, step: float, n: int) -> None:

@@ -1,0 +1,161 @@
+"""Keep marks in nbgrader's database, scored by nbgrader's own rules, so that formgrader can open them.
+
+The database and the folders around it have nbgrader's layout; `nbgrader_config.py` beside them tells where
+they are relative to itself, so the whole folder can be moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from .assignment import Assignment, Cell
+from .execute import Outcome
+from .release import recorded, released
+
+COURSE_ID = "landscapes"
+CONFIG = '''"""Opens these marks in nbgrader: run `jupyter lab` or `nbgrader` in this folder."""
+
+import os
+
+c = get_config()  # noqa: F821 - nbgrader defines it
+c.CourseDirectory.root = os.path.dirname(os.path.abspath(__file__))
+c.CourseDirectory.course_id = "landscapes"
+'''
+
+
+class Marks:
+    """The gradebook of one batch, in the folder `out`. A context manager; used by one thread only."""
+
+    def __init__(self, out: Path, assignment: Assignment):
+        from nbgrader.api import Gradebook
+        from nbgrader.preprocessors import SaveAutoGrades, SaveCells
+
+        self.out, self.assignment = out, assignment
+        self.name = assignment.name
+        (out / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
+        with _own_programs_first():
+            self.book = Gradebook(f"sqlite:///{(out / 'gradebook.db').resolve().as_posix()}", COURSE_ID)
+        self.book.update_or_create_assignment(self.name)
+        self.record = recorded(assignment.notebook)
+        self._save("source", "", assignment.notebook)
+        self._save("release", "", released(assignment.notebook))
+        names = {"notebook": self.name, "assignment": self.name, "db_url": str(self.book.engine.url)}
+        saver = SaveCells(log=logging.getLogger("course.grade"))
+        try:
+            saver.preprocess(self.record, {"nbgrader": names})
+        except RuntimeError as e:
+            self.book.close()
+            raise ValueError(
+                f"{out} holds marks of another version of {self.name}: give an empty --out ({e})"
+            ) from None
+        self.scorer = SaveAutoGrades(log=saver.log)
+        self.scorer.gradebook = self.book
+        self.scorer.notebook_id = self.scorer.assignment_id = self.name
+
+    def __enter__(self) -> Marks:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.book.close()
+
+    def enrol(self, student_id: str) -> None:
+        """Make sure that the student is known, even without a mark."""
+        self.book.update_or_create_student(student_id)
+
+    def grade(self, student_id: str, submitted: NotebookNode, notebook: NotebookNode) -> dict[str, float]:
+        """Store the executed `notebook` of a submission and return {test cell id: points}."""
+        from sqlalchemy.exc import SAWarning
+
+        self.enrol(student_id)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        with warnings.catch_warnings():  # nbgrader's own, about its order of inserts; three for each student
+            warnings.simplefilter("ignore", category=SAWarning)
+            self.book.update_or_create_submission(self.name, student_id, timestamp=now)
+        self.scorer.student_id = student_id
+        for index, cell in enumerate(notebook.cells):
+            self.scorer.preprocess_cell(cell, {}, index)
+        self._save("submitted", student_id, submitted)
+        self._save("autograded", student_id, notebook)
+        stored = self.book.find_submission(self.name, student_id).notebooks[0]
+        return {grade.name: float(grade.score or 0) for grade in stored.grades}
+
+    def _save(self, step: str, student_id: str, notebook: NotebookNode) -> None:
+        path = self.out / step / student_id / self.name / f"{self.name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+
+
+@contextlib.contextmanager
+def _own_programs_first():
+    """nbgrader asks the program `alembic` for a version; the environment need not be activated."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+def executed(
+    assignment: Assignment, record: NotebookNode, cells: tuple[Cell, ...], outcomes: dict[str, Outcome]
+) -> NotebookNode:
+    """The notebook that nbgrader scores: the exercise's texts, the submission's cells, outcomes as outputs.
+
+    A test cell that did not pass always carries an error, since nbgrader gives full marks to a silent one;
+    one that passed carries nothing, since nbgrader gives none to a cell that warns.
+    """
+    ours = {_grade_id(node): node for node in record.cells if _grade_id(node)}
+    nodes, used = [], set()
+    for cell in cells:
+        if cell.id in ours:
+            node = nbformat.from_dict(ours[cell.id])
+            used.add(cell.id)
+        else:
+            node = nbformat.v4.new_code_cell(id=cell.id)
+        if cell.role not in ("test", "locked"):
+            node.source = cell.source
+        node.outputs = _outputs(cell, outcomes[cell.id])
+        nodes.append(node)
+    return nbformat.v4.new_notebook(cells=_with_texts(record, nodes), metadata=dict(record.metadata))
+
+
+def _with_texts(record: NotebookNode, nodes: list[NotebookNode]) -> list[NotebookNode]:
+    """Put the exercise's markdown back in front of the cell that it introduces."""
+    before, text = {}, []
+    for node in record.cells:
+        if node.cell_type == "markdown":
+            text.append(node)
+        elif _grade_id(node):
+            before[_grade_id(node)], text = text, []
+    placed = [part for node in nodes for part in (*before.pop(_grade_id(node), ()), node)]
+    return [*placed, *text]
+
+
+def _grade_id(node: NotebookNode) -> str:
+    return node.metadata.get("nbgrader", {}).get("grade_id", "")
+
+
+def _outputs(cell: Cell, outcome: Outcome) -> list[NotebookNode]:
+    if cell.role == "test":
+        if outcome.status == "passed":
+            return []
+        line = f"{outcome.status}: {outcome.message}".rstrip(": ")
+        return [
+            nbformat.v4.new_output("error", ename=outcome.status, evalue=outcome.message, traceback=[line])
+        ]
+    outputs = [nbformat.from_dict(output) for output in outcome.outputs]
+    if outcome.status in ("timeout", "crashed", "memory"):
+        line = f"{outcome.status}: {outcome.message}"
+        outputs.append(
+            nbformat.v4.new_output("error", ename=outcome.status, evalue=outcome.message, traceback=[line])
+        )
+    return outputs
