@@ -33,12 +33,9 @@ def trace(
         title: of the axes.
     """
     ax = plt.subplots(figsize=(6.4, 2.2))[1] if ax is None else ax
-    if isinstance(x, Mapping):
-        lines = {label: values.reshape(len(values)) for label, values in x.items()}
-    else:
-        lines = dict(enumerate(x.reshape(len(x), -1).T))
-    if not lines or any(len(line) == 0 for line in lines.values()):
-        raise ValueError("trace got nothing to draw: give it at least one chain with at least one transition")
+    lines = dict(x) if isinstance(x, Mapping) else dict(enumerate(x.T if x.dim() > 1 else x[None]))
+    if not lines or any(line.dim() != 1 or len(line) == 0 for line in lines.values()):
+        raise ValueError("trace draws one coordinate of at least one chain: [T], [T, C] or a mapping to [T]")
     if spread is not None:
         mean, std = spread
         ax.axhspan(mean - 2 * std, mean + 2 * std, color=colours.truth, alpha=0.07, lw=0)
