@@ -103,3 +103,34 @@ def weight_ess(log_w: Tensor, dim: int = -1) -> Tensor:
     """Effective number of weighted draws, (sum w)^2 / sum w^2, from log-weights; between 1 and n."""
     log_w = log_w.double()
     return (2 * log_w.logsumexp(dim) - (2 * log_w).logsumexp(dim)).exp()
+
+
+def pareto_k(log_w: Tensor) -> Tensor:
+    """Tail index k of the weights `[n]`, by a generalised Pareto fit to the largest of them.
+
+    Weights have about 1 / k finite moments: below .5 all is well, above .7 no estimate from them can be
+    trusted at any practical n (Vehtari, Simpson, Gelman, Yao & Gabry, 2024). Fit by Zhang & Stephens (2009).
+    """
+    log_w = log_w.detach().double().flatten()
+    tail = math.ceil(min(0.2 * len(log_w), 3 * len(log_w) ** 0.5))
+    if tail < 5:
+        raise ValueError(f"the tail of {len(log_w)} weights is too short for a Pareto fit; 25 are needed")
+    ordered = (log_w - log_w.max()).sort().values
+    if ordered[0] == 0:
+        return torch.tensor(-math.inf, dtype=torch.float64)  # all weights are equal: no tail at all
+    # Weights so small that their exponential underflows cannot be told from zero.
+    cut = ordered[-tail - 1].clamp(min=math.log(torch.finfo(torch.float64).tiny))
+    excess = ordered[ordered > cut].exp() - cut.exp()
+    return torch.tensor(math.inf if len(excess) <= 4 else _fit_pareto(excess), dtype=torch.float64)
+
+
+def _fit_pareto(x: Tensor) -> float:
+    """Shape k of a generalised Pareto law for sorted excesses `[m]`, with the weak prior of Vehtari et al."""
+    m = len(x)
+    grid = torch.arange(1, 30 + int(m**0.5) + 1, dtype=torch.float64)
+    b = 1 / x[-1] + (1 - (len(grid) / (grid - 0.5)).sqrt()) / (3 * x[int(m / 4 + 0.5) - 1])
+    k = torch.log1p(-b[:, None] * x).mean(1)
+    weight = (m * ((-b / k).log() - k - 1)).softmax(0)
+    mean_b = (weight * b).sum()
+    k_hat = torch.log1p(-mean_b * x).mean()
+    return ((m * k_hat + 5) / (m + 10)).item()

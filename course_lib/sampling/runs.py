@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -12,7 +11,9 @@ import torch
 from torch import Tensor
 
 from course_lib.energies import Energy, value_and_grad
+from course_lib.sampling.compiled import Compiled
 from course_lib.sampling.mcmc import HMC, Kernel, Langevin, RandomWalk, State
+from course_lib.sampling.progress import counted
 
 AnyKernel = TypeVar("AnyKernel", HMC, Langevin, RandomWalk)
 
@@ -39,22 +40,25 @@ def run(
     thin: int = 1,
     generator: torch.Generator | None = None,
     progress: bool = False,
+    compile: bool = False,
 ) -> Chain:
     """Take `steps` steps from `x: [C, D]` (or from the state of an earlier run) and record the chains.
 
-    thin: record every thin-th state. Interrupting a run keeps what was drawn so far: it returns a
-    shorter Chain with `finished=False` and one warning. Raises ValueError for a bad start or count.
+    thin: record every thin-th state. compile: see `Compiled`. Interrupting a run keeps what was
+    drawn so far: it returns a shorter Chain with `finished=False` and one warning. Raises ValueError for a
+    bad start or count.
     """
     if steps < 1 or not 1 <= thin <= steps:
         raise ValueError(f"a run needs 1 <= thin <= steps, but got steps={steps}, thin={thin}")
     energy = value_and_grad(energy)
+    kernel = Compiled(kernel) if compile else kernel
     recorded: list[Tensor] = []
     finished, done = True, 0
     with torch.no_grad():
         state = x if isinstance(x, State) else kernel.init(energy, x)
         total = torch.zeros_like(state.u)
         try:
-            for t in _counted(steps, progress):
+            for t in counted(range(steps), progress):
                 state, info = kernel.step(energy, state, generator=generator)
                 total += info.acceptance
                 done = t + 1
@@ -65,14 +69,6 @@ def run(
             warnings.warn(f"interrupted after {done} of {steps} steps; returning those", stacklevel=2)
         kept = torch.stack(recorded) if recorded else state.x.new_empty(0, *state.x.shape)
     return Chain(kept, total / max(done, 1), state, finished)
-
-
-def _counted(steps: int, progress: bool) -> Iterable[int]:
-    if not progress:
-        return range(steps)
-    from tqdm.auto import trange  # imported here: it looks for a notebook front end
-
-    return trange(steps)
 
 
 def warm_up(
