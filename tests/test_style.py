@@ -102,6 +102,19 @@ def test_ruff_has_nothing_to_say():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_ruff_would_format_nothing_anew():
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--diff", "."], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_mypy_has_nothing_to_say(tmp_path):
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_importing_the_library_is_cheap():
     """No torch, no matplotlib, no Jupyter: `course` starts at once, and doctor can report what is missing."""
     code = (

@@ -235,9 +235,14 @@ def test_a_linked_environment_is_emptied_not_followed_away(course, tmp_path):
     (course / ".venv").symlink_to(elsewhere)
     Environment(course).ensure(())
     break_python(course)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    (elsewhere / "link").symlink_to(tmp_path / "precious")
     Environment(course).ensure(())
     assert (course / ".venv").is_symlink()
     assert (elsewhere / "bin" / "python").exists()
+    assert not (elsewhere / "link").exists()
+    assert (tmp_path / "precious" / "file").exists()
 
 
 # --- main ---------------------------------------------------------------------------------------------
