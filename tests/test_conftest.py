@@ -13,7 +13,7 @@ def nothing_here(monkeypatch):
 
 
 def outcome(part: str) -> tuple[str, str]:
-    """How `require` ended, and what it said. (A skip must not end this test, as it would in pytest.raises.)"""
+    """How `require` ended, and what it said. (In pytest.raises a skip would end this test.)"""
     try:
         conftest.require(part)
     except pytest.skip.Exception as skipped:

@@ -55,9 +55,14 @@ class Environment:
 
     def fingerprint(self) -> str:
         """Hash of everything that decides what belongs into the environment, but for the extras."""
-        parts = [str(self.root), UV, os.environ.get("COURSE_TORCH_BACKEND", "")]
-        parts += [(self.root / name).read_text("utf-8") for name in ("pyproject.toml", "constraints.lock")]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        project = self.project()
+        lock = (self.root / "constraints.lock").read_text("utf-8")
+        parts = [project.get("project"), project["tool"]["course"], lock, str(self.root), UV]
+        parts.append(os.environ.get("COURSE_TORCH_BACKEND"))
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def project(self) -> dict[str, Any]:
+        return tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
 
     def installed(self) -> dict[str, Any]:
         """What the last complete installation wrote down; empty if there was none."""
@@ -124,7 +129,7 @@ class Environment:
 
     def install(self, extras: Sequence[str]) -> None:
         """Run every step; on success, and only then, write the fingerprint."""
-        version = tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))["tool"]["course"]["torch"]
+        version = self.project()["tool"]["course"]["torch"]
         plan = partial(make_plan, version=version, extras=extras, python=str(self.python), uv=str(self.uv))
         machine = look_around()
         plan(machine, settings={})  # if there is no torch for this machine, say so before anything is made
