@@ -156,7 +156,7 @@ class Player {
       if (!this.playing) this.drain();
     } else if (message.kind === "fly") this.takeOff(message, buffers);
     if (!this.sent && this.outbox.length) this.send(this.outbox.shift());
-    this.show();
+    if (!this.playing || message.kind !== "frames") this.show(); // a chunk is shown frame by frame
     this.run();
   }
 
@@ -451,12 +451,11 @@ class EnergyChart extends Chart {
     this.end.setAttribute("d", frame.accepted || !decided ? `M${ex - 4} ${at}a4 4 0 1 0 8 0a4 4 0 1 0-8 0`
       : `M${ex - 4} ${at - 4}l8 8m0-8l-8 8`);
     this.end.setAttribute("class", `lex-end ${decided ? (frame.accepted ? "lex-yes" : "lex-no") : ""}`);
-    const uy = Math.max(this.top + 2, Math.min(this.bottom, this.y(u[last])));
-    const same = Math.abs(uy - at) < 12;
-    this.nameH.setAttribute("x", ex + 8);
-    this.nameH.setAttribute("y", at + (same ? -2 : 4));
+    const uy = Math.max(this.top + 12, Math.min(this.bottom - 2, this.y(u[last]) + 4));
     this.nameU.setAttribute("x", ex + 8);
-    this.nameU.setAttribute("y", uy + (same ? 11 : 4));
+    this.nameU.setAttribute("y", uy);
+    this.nameH.setAttribute("x", ex + 8);
+    this.nameH.setAttribute("y", Math.min(at + 4, uy - 11));
     this.from.textContent = "0";
     this.to.textContent = `${h.length - 1}`;
     const sign = frame.deltaH >= 0 ? "+" : "";
@@ -481,7 +480,7 @@ class EnergyChart extends Chart {
     const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 1e4, 1e5].find((s) => s * 4 >= high - low) ?? 1e6;
     low = Math.floor(low / step) * step;
     high = Math.max(Math.ceil((high + step * 0.1) / step) * step, low + 2 * step);
-    const fits = this.low <= low && this.high >= high && this.high - this.low < 3 * (high - low);
+    const fits = this.low <= low && this.high >= high && this.high - this.low <= 2 * (high - low);
     if (!fits) this.range(low, high);
   }
 }
@@ -661,7 +660,10 @@ class View {
       const changed = () => {
         if (name === "layers") this.base = null;
         this.controls();
-        this.show();
+        this.soon ??= requestAnimationFrame(() => {
+          this.soon = null;
+          this.show();
+        });
       };
       this.model.on(`change:${name}`, changed);
       this.stops.push(() => this.model.off(`change:${name}`, changed));
@@ -874,9 +876,9 @@ class View {
   }
 
   paintHeat() {
-    const { size, top, low, high } = this.world, table = bytes(this.model.get("colours"));
+    const { size, top, height } = this.world, table = bytes(this.model.get("colours"));
     this.grid = uint16(this.model.get("grid"));
-    const image = new ImageData(size, size), scale = Math.sqrt(Math.max(high - low, 1e-12) / top) / 65535;
+    const image = new ImageData(size, size), scale = Math.sqrt(height / top) / 65535;
     for (let row = 0; row < size; row++) {
       for (let column = 0; column < size; column++) {
         const colour = Math.min(255, Math.round(this.grid[(size - 1 - row) * size + column] * scale * 255)) * 3;
@@ -891,10 +893,10 @@ class View {
   }
 
   energyAt([x, y]) {
-    const { size, box: [a, b, c, d], low, high } = this.world;
+    const { size, box: [a, b, c, d], low, height } = this.world;
     const column = Math.round(((x - a) / (b - a)) * (size - 1)), row = Math.round(((y - c) / (d - c)) * (size - 1));
     const at = this.grid[Math.max(0, Math.min(size - 1, row)) * size + Math.max(0, Math.min(size - 1, column))] / 65535;
-    return low + at * at * (high - low);
+    return [low + at * at * height, at === 1];
   }
 
   /** Heat map, contours and ticks, kept until something about them changes. */
@@ -1164,8 +1166,9 @@ class View {
   }
 
   read() { // what lies under the pointer
-    this.$(".lex-here").textContent = this.pointer
-      ? `U(${short(this.pointer[0])}, ${short(this.pointer[1])}) = ${short(this.energyAt(this.pointer), 1)}` : "";
+    if (!this.pointer) return (this.$(".lex-here").textContent = "");
+    const [x, y] = this.pointer, [u, more] = this.energyAt(this.pointer);
+    this.$(".lex-here").textContent = `U(${short(x)}, ${short(y)}) ${more ? "≥" : "="} ${short(u, 1)}`;
   }
 }
 

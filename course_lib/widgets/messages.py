@@ -67,8 +67,8 @@ class Conversation(anywidget.AnyWidget):
         if fresh:
             self._recent.clear()
         header, buffers = encode(self._simulation.preview())
+        self._tell(header | {"kind": "state", "fresh": fresh}, buffers)  # first: a hand may be waiting
         self._sync()
-        self._tell(header | {"kind": "state", "fresh": fresh}, buffers)
 
     def _sync(self) -> None:
         """Bring the saved state up to date; while playing it is not, or every frame would travel twice."""

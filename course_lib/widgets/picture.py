@@ -22,6 +22,8 @@ SIGMAS = (
     15,
     20,
 )  # contours at k^2 / 2 nats, as in `plots.landscape`
+BRIGHTEST = 60.0  # nats above the lowest point, at most, where the colours end
+CEILING = 1000.0  # nats above it where the grid ends: a funnel's neck rises to 1e16
 STEPS = 65535  # the grid and the contours travel as 16-bit numbers
 
 
@@ -35,9 +37,11 @@ class Background(NamedTuple):
     """the highest finite one"""
     top: float
     """height above `low` from which on the colour stays the brightest, nats"""
+    height: float
+    """what the grid reaches up to above `low`, nats: no more than `CEILING`"""
     size: int
     grid: bytes
-    """`[size, size]` uint16, rows upwards: sqrt(U - low) / sqrt(high - low)"""
+    """`[size, size]` uint16, rows upwards: sqrt((U - low) / height)"""
     contours: bytes
     """`[points, 2]` uint16: all contour lines in a row, box coordinates"""
     counts: list[int]
@@ -57,7 +61,7 @@ def background(energy: Energy, box: Box, size: int = 200) -> Background:
         raise ValueError(f"the energy is nowhere finite in the box {tuple(box)}: give another box=")
     low, high = float(u[finite].min()), float(u[finite].max())
     u = np.where(finite, u, high) - low
-    height = max(high - low, 1e-12)
+    height = min(max(high - low, 1e-12), CEILING)
     lines = [line for level in _levels(height) for line in _lines(xs, ys, u, level)]
     iy, ix = np.unravel_index(u.argmin(), u.shape)
     lowest, valleys = (float(xs[ix]), float(ys[iy])), _valleys(xs, ys, u)
@@ -66,9 +70,10 @@ def background(energy: Energy, box: Box, size: int = 200) -> Background:
         box=tuple(float(side) for side in box),
         low=low,
         high=high,
-        top=max(float(np.quantile(u, 0.9)), 0.5),
+        top=min(max(float(np.quantile(u, 0.9)), 0.5), BRIGHTEST),
+        height=height,
         size=size,
-        grid=np.rint(np.sqrt(u / height) * STEPS).astype("<u2").tobytes(),
+        grid=np.rint(np.sqrt((u / height).clip(max=1.0)) * STEPS).astype("<u2").tobytes(),
         contours=b"".join(quantise(line, box) for line in lines),
         counts=[len(line) for line in lines],
         lowest=lowest,

@@ -70,7 +70,7 @@ def _page(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: boo
         "n": simulation.n,
         "layers": list(explorer.layers),
         "followed": 0,
-        "view": {**explorer.view, "size": SIZE, "counts": view.counts, "low": view.low, "high": view.high},
+        "view": explorer.view | {name: getattr(view, name) for name in ("size", "counts", "low", "height")},
         "replay": {
             "kind": "frames",
             **header,

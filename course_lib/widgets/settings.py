@@ -169,7 +169,7 @@ def view(name: str, picture: Background, kernels: dict[str, Kernel]) -> dict:
         "name": name,
         "box": list(picture.box),
         "low": picture.low,
-        "high": picture.high,
+        "height": picture.height,
         "top": picture.top,
         "size": picture.size,
         "counts": picture.counts,
