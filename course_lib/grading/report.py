@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .assignment import Assignment, Cell
 from .execute import Outcome
+from .worker import HIDDEN_CASE
 
 TEMPLATES = Path(__file__).with_name("templates")
 GOOD, MIDDLE, BAD, NONE = "good", "mid", "bad", "none"
@@ -126,9 +127,6 @@ def _mistakes(rows: list[Row], most: int = 12) -> list[tuple[str, str, int]]:
                 examples.setdefault(key, message)
                 counts[key] += 1
     return [(key[0], examples[key], count) for key, count in counts.most_common(most)]
-
-
-HIDDEN_CASE = " (in a case that is not shown)"
 
 
 def _broken(rows: list[Row]) -> list[str]:

@@ -15,6 +15,7 @@ import re
 import sys
 
 GIVEN_BACK = 2000  # characters of a message
+HIDDEN_CASE = " (in a case that is not shown)"
 IMAGE = 1_500_000  # characters of one picture
 
 
@@ -62,10 +63,10 @@ class Notebook:
         import torch
         from IPython.core.interactiveshell import InteractiveShell
 
-        import course_lib.checks
+        import course_lib.checks  # noqa: F401 - before any clock runs
 
         torch.set_num_threads(1)
-        self.checks, self.output_limit, self.given = course_lib.checks, job["output_limit"], {}
+        self.output_limit, self.given = job["output_limit"], {}
         self.shell = InteractiveShell.instance()
         self.shell.history_manager.enabled = False
         self.shell.showtraceback = self.shell.showsyntaxerror = lambda *args, **kwargs: None
@@ -134,36 +135,39 @@ class Notebook:
         from IPython.utils.capture import capture_output
 
         for hidden, source in ((False, cell["source"]), (True, cell["hidden"])):
+            self.shell.user_ns.update(self.given)
             with capture_output():  # neither prints nor warnings count
-                status, message = self._verdict(source, hidden)
+                status, message = verdict(source, self.shell.user_ns, hidden)
             if status != "passed":
                 return {"status": status, "message": message, "hidden": hidden, "outputs": []}
         return {"status": "passed", "message": "", "outputs": []}
 
-    def _verdict(self, source: str, hidden: bool) -> tuple[str, str]:
-        names = self.shell.user_ns
-        names.update(self.given)
-        where = " (in a case that is not shown)" if hidden else ""
-        try:
-            exec(compile(ast.parse(source), "<test cell>", "exec"), names)
-            return "passed", ""
-        except NotImplementedError:
-            return "not attempted", ""
-        except AssertionError as e:  # Wrong is one
-            return "wrong", text_of(e) + where
-        except self.checks.StudentError as e:
-            if e.kind == "MemoryError" or out_of_memory(e):
-                return "memory", "out of memory"
-            # its text may show a hidden case: there only the kind is told
-            return "error", f"your code raised {e.kind if hidden else text_of(e)}{where}"
-        except self.checks.Tampered as e:
-            return "tampered", f"the check was interfered with: {text_of(e)}"
-        except NameError as e:
-            return "error", f"{text_of(e)}: did its cell run?"
-        except BaseException as e:
-            if out_of_memory(e):
-                return "memory", "out of memory"
-            return "check error", f"{type(e).__name__}: {text_of(e)}"
+
+def verdict(source: str, names: dict, hidden: bool = False) -> tuple[str, str]:
+    """(status, message) of a test cell's lines, run in `names`: here an outcome gets its name."""
+    from course_lib.checks import StudentError, Tampered
+
+    where = HIDDEN_CASE if hidden else ""
+    try:
+        exec(compile(ast.parse(source), "<test cell>", "exec"), names)
+        return "passed", ""
+    except NotImplementedError:
+        return "not attempted", ""
+    except AssertionError as e:  # `Wrong` is one
+        return "wrong", text_of(e) + where
+    except StudentError as e:
+        if e.kind == "MemoryError" or out_of_memory(e):
+            return "memory", "out of memory"
+        # its text may show a hidden case: there only the kind is told
+        return "error", f"your code raised {e.kind if hidden else text_of(e)}{where}"
+    except Tampered as e:
+        return "tampered", f"the check was interfered with: {text_of(e)}"
+    except NameError as e:
+        return "error", f"{text_of(e)}: did its cell run?"
+    except BaseException as e:
+        if out_of_memory(e):
+            return "memory", "out of memory"
+        return "check error", f"{type(e).__name__}: {text_of(e)}"
 
 
 def text_of(error: BaseException) -> str:

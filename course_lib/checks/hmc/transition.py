@@ -62,7 +62,7 @@ def hmc_step(answer, seed: int) -> None:
     current = (x, *BANANA.value_and_grad(x))
     momenta = [_one_step(answer, current, random) for _ in range(2)]
     need(not torch.equal(*momenta), "two steps use the same momentum: draw a fresh one in each step")
-    again = [_step(answer, current, _Pieces(), seeded(seed))[0][0] for _ in range(2)]
+    again = [_step(answer, current, seeded(seed))[0][0] for _ in range(2)]
     need(
         torch.equal(*again),
         "the same seed gives other samples: pass generator=generator to every random call",
@@ -70,9 +70,20 @@ def hmc_step(answer, seed: int) -> None:
     _keeps_the_banana(answer, current, random)
 
 
-def _step(answer, current, pieces: _Pieces, generator: torch.Generator):
-    function = BANANA.value_and_grad
-    out = answer(current, function, STEP_SIZE, N_STEPS, pieces.leapfrog, pieces.accept, generator=generator)
+def _call(answer, current, pieces: _Pieces, generator: torch.Generator):
+    return answer(
+        current,
+        BANANA.value_and_grad,
+        STEP_SIZE,
+        N_STEPS,
+        pieces.leapfrog,
+        pieces.accept,
+        generator=generator,
+    )
+
+
+def _result(out, current):
+    """(state, accepted) of one call, once their form is right."""
     state, accepted = parts(out, ("state", "accepted"), "hmc_step")
     state = parts(state, ("x", "u", "grad"), "the state of hmc_step")
     for name, got, old in zip(("x", "u", "grad"), state, current, strict=True):
@@ -81,16 +92,18 @@ def _step(answer, current, pieces: _Pieces, generator: torch.Generator):
     return state, accepted
 
 
+def _step(answer, current, generator: torch.Generator):
+    return _result(_call(answer, current, _Pieces(), generator), current)
+
+
 def _one_step(answer, current, random: torch.Generator) -> Tensor:
     """Hold one step against its definition, and return the momentum that it drew."""
     pieces = _Pieces()
-    state, accepted = _step(answer, current, pieces, random)
+    out = _call(answer, current, pieces, random)
     path, decision = pieces.one("leapfrog"), pieces.one("accept")
     x, p, grad, _, step_size, n_steps = path.args
-    need(
-        torch.equal(x, current[0]) and torch.equal(grad, current[2]),
-        "leapfrog must start at the current x, grad",
-    )
+    start = torch.equal(x, current[0]) and torch.equal(grad, current[2])
+    need(start, "leapfrog must start at the current x and grad")
     need(
         step_size == STEP_SIZE and n_steps == N_STEPS, "hand step_size and n_steps on to leapfrog as they are"
     )
@@ -104,6 +117,7 @@ def _one_step(answer, current, random: torch.Generator) -> Tensor:
     right = torch.stack([*ends, delta_h]).isfinite().all(0)
     u_end, k_end, u_start, k_start = (energy[right] for energy in ends)
     _energy_difference(delta_h[right], u_end - u_start, k_end - k_start)
+    state, accepted = _result(out, current)
     need(
         _same(state, decision.out[0]) and torch.equal(accepted, decision.out[1]),
         "return what accept returned: its state and its decisions",
@@ -138,9 +152,9 @@ def _energy_difference(delta_h: Tensor, potential: Tensor, kinetic: Tensor) -> N
 
 
 def _keeps_the_banana(answer, current, random: torch.Generator, transitions: int = 20) -> None:
-    pieces, start, taken = _Pieces(), current[0], []
+    start, taken = current[0], []
     for _ in range(transitions):
-        current, accepted = _step(answer, current, pieces, random)
+        current, accepted = _step(answer, current, random)
         taken.append(accepted.float().mean())
     acceptance = float(torch.stack(taken).mean())
     need(
