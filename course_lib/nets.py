@@ -29,27 +29,122 @@ class SeedLinear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
+def linear(n_in: int, n_out: int, seeds: int | None = None) -> nn.Module:
+    """A linear layer, or `seeds` independent ones."""
+    return nn.Linear(n_in, n_out) if seeds is None else SeedLinear(seeds, n_in, n_out)
+
+
 class MLP(nn.Sequential):
     """A multilayer perceptron; `latent_dim` is its input width, which generators are asked for."""
 
-    def __init__(self, sizes: Sequence[int], activation: Callable[[], nn.Module], seeds: int | None):
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: Callable[[], nn.Module],
+        seeds: int | None,
+        norm: Callable[[int], nn.Module] | None = None,
+        output: Callable[[], nn.Module] | None = None,
+    ):
         layers: list[nn.Module] = []
-        for n_in, n_out in itertools.pairwise(sizes):
-            layers += [
-                nn.Linear(n_in, n_out) if seeds is None else SeedLinear(seeds, n_in, n_out),
-                activation(),
-            ]
-        super().__init__(*layers[:-1])
+        for n_in, n_out in itertools.pairwise(sizes[:-1]):
+            layers += [linear(n_in, n_out, seeds), *([norm(n_out)] if norm else []), activation()]
+        super().__init__(*layers, linear(sizes[-2], sizes[-1], seeds), *([output()] if output else []))
         self.latent_dim, self.seeds = sizes[0], seeds
 
 
-def mlp(sizes: Sequence[int], seeds: int | None = None, activation: Callable[[], nn.Module] = nn.ReLU) -> MLP:
+def mlp(
+    sizes: Sequence[int],
+    seeds: int | None = None,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    *,
+    norm: Callable[[int], nn.Module] | None = None,
+    output: Callable[[], nn.Module] | None = None,
+) -> MLP:
     """A perceptron `[B, sizes[0]] -> [B, sizes[-1]]`; with `seeds=S`, S of them, `-> [S, B, sizes[-1]]`.
 
+    norm: makes a layer for each hidden width, between the linear layer and the activation.
+    output: makes a layer for the end, as `nn.Tanh` does for pictures in [-1, 1].
     Raises ValueError unless there are at least two positive sizes and `seeds` is None or positive.
     """
     if len(sizes) < 2 or min(sizes) < 1 or (seeds is not None and seeds < 1):
         raise ValueError(
             f"mlp needs at least two positive sizes, and seeds >= 1 or None, but got {list(sizes)}, {seeds}"
         )
-    return MLP(sizes, activation, seeds)
+    return MLP(sizes, activation, seeds, norm, output)
+
+
+class Critic(nn.Module):
+    """Features, then one logit per sample: `x -> [..., B]`; high means real.
+
+    features: a module `x -> [..., B, F]`; feature matching compares what it says.
+    head: a module `[..., B, F] -> [..., B, 1]`.
+    seeds: how many critics in one, None for a single one: it tells batch axes from feature axes.
+    """
+
+    def __init__(self, features: nn.Module, head: nn.Module, seeds: int | None = None):
+        super().__init__()
+        self.features, self.head, self.seeds = features, head, seeds
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x)).squeeze(-1)
+
+
+def critic(
+    sizes: Sequence[int],
+    seeds: int | None = None,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    *,
+    last: nn.Module | None = None,
+) -> Critic:
+    """A perceptron with one logit per sample: `[B, sizes[0]] -> [B]`; with `seeds=S`, `[S, B, …] -> [S, B]`.
+
+    sizes: as for `mlp`, and the last must be 1. last: a module before the output unit, `[..., B, sizes[-2]]
+    -> [..., B, last.n_out]`, as `gan.MinibatchDiscrimination` is.
+    """
+    if len(sizes) < 3 or min(sizes) < 1 or sizes[-1] != 1 or (seeds is not None and seeds < 1):
+        raise ValueError(
+            "critic needs positive sizes [in, hidden, …, 1], the last being 1, and seeds >= 1 or None, "
+            f"but got {list(sizes)}, {seeds}"
+        )
+    hidden = mlp(sizes[:-1], seeds, activation, output=activation)
+    if last is None:
+        return Critic(hidden, linear(sizes[-2], 1, seeds), seeds)
+    return Critic(hidden, nn.Sequential(last, linear(int(last.n_out), 1, seeds)), seeds)
+
+
+class AutoencoderCritic(nn.Module):
+    """A critic that is an auto-encoder: its logit is minus the reconstruction error (Zhao et al., 2016).
+
+    `encode(x) -> [..., B, sizes[-1]]`, `decode` back, and `forward(x) -> [..., B]` is minus the root mean
+    square over the features, so that a margin means the same whatever their number.
+    """
+
+    def __init__(self, sizes: Sequence[int], seeds: int | None, activation: Callable[[], nn.Module]):
+        super().__init__()
+        self.encode = mlp(sizes, seeds, activation)
+        self.decode = mlp(sizes[::-1], seeds, activation)
+        self.seeds = seeds
+
+    def forward(self, x: Tensor) -> Tensor:
+        error = (self.decode(self.encode(x)) - x).square().mean(-1)
+        return -(error + 1e-12).sqrt()  # the root has no slope at 0
+
+
+def autoencoder_critic(
+    sizes: Sequence[int], seeds: int | None = None, activation: Callable[[], nn.Module] = nn.ReLU
+) -> AutoencoderCritic:
+    """An energy-based critic; `sizes` runs from the data to the code, `[64, 128, 32]`, and back again."""
+    return AutoencoderCritic(sizes, seeds, activation)
+
+
+def he_init(net: nn.Module) -> nn.Module:
+    """Give every linear layer weights of variance 2 / fan-in and no bias (He et al., 2015): keeps deep
+    ReLU nets alive.
+    """
+    with torch.no_grad():
+        for layer in net.modules():
+            if isinstance(layer, nn.Linear | SeedLinear):
+                fan_in = layer.weight.shape[-1 if isinstance(layer, nn.Linear) else -2]
+                layer.weight.normal_(0, math.sqrt(2 / fan_in))
+                layer.bias.zero_()
+    return net
