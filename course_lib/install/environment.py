@@ -162,22 +162,30 @@ class Environment:
         return which, pip_settings(listing)
 
     def run(self, step: Step) -> None:
-        """Show a command and run it. A failed download is tried once more; a failure is explained."""
+        """Show a command and run it; explain a failure."""
         say(f"\ncourse: {step.why}\n  + {readable(step.command, self.root)}")
+        if step.quiet:
+            status, text = self.capture(step)
+            if text:
+                say(text)
+        else:  # uv draws its progress itself
+            status = subprocess.run(
+                step.command, cwd=self.root, env={**os.environ, **step.environment}
+            ).returncode
+            if status:  # what it said went to the terminal, so ask again, without changing anything
+                _, text = self.capture(replace(step, command=(*step.command, "--dry-run")))
+        if status:
+            free = min(shutil.disk_usage(folder).free for folder in (self.root, Path.home()))
+            advice = explain(text, free)
+            raise Trouble(f"this step failed: {step.why}\n\n{advice}", offline=advice == NO_NETWORK)
+
+    def capture(self, step: Step) -> tuple[int, str]:
+        """Exit status and output of a command."""
         environ = {**os.environ, **step.environment}
-        if not step.quiet:
-            if subprocess.run(step.command, cwd=self.root, env=environ).returncode == 0:
-                return
-            say("course: that failed; once more")
         done = subprocess.run(
             step.command, cwd=self.root, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        text = done.stdout.decode(errors="replace").strip()
-        if text:
-            say(text)
-        if done.returncode:
-            advice = explain(text)
-            raise Trouble(f"this step failed: {step.why}\n\n{advice}", offline=advice == NO_NETWORK)
+        return done.returncode, done.stdout.decode(errors="replace").strip()
 
 
 def no_venv_module() -> str:

@@ -62,12 +62,15 @@ class Trouble(Exception):
         self.offline = offline
 
 
-def explain(output: str) -> str:
-    """What to do about a step that failed with this output."""
+def explain(output: str, free: float = float("inf")) -> str:
+    """What to do about a step that failed with this output, and with `free` bytes left on the disk."""
     for sign, advice in SIGNS:
         if re.search(sign, output, re.IGNORECASE):
             return advice
+    if free < 2**30:
+        return f"There are only {free / 2**20:.0f} MB left on the disk. {NO_SPACE}"
     return (
-        "The lines above say what went wrong. Run the same command again; if it fails in the same way,\n"
-        "remove the folder .venv and try once more, or report it with these lines."
+        "The lines above say what went wrong. Run the same command again: it starts over, and keeps what\n"
+        "was downloaded. If it fails in the same way, close all programs that use .venv (on Windows they\n"
+        "lock its files), remove that folder and try once more, or report it with these lines."
     )
