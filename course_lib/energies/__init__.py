@@ -9,6 +9,7 @@ from course_lib.energies.base import Energy, Landscape, ValueAndGrad, on_grid, v
 from course_lib.energies.bridge import Bridge
 from course_lib.energies.curved import Banana, DoubleWell, Funnel, Kidney
 from course_lib.energies.gaussian import Gaussian, GaussianMixture, grid, ring
+from course_lib.energies.moved import Moved
 from course_lib.energies.posterior import LinearPosterior, Posterior
 from course_lib.energies.tails import LogGamma, StudentT
 
@@ -24,6 +25,7 @@ __all__ = [
     "Landscape",
     "LinearPosterior",
     "LogGamma",
+    "Moved",
     "Posterior",
     "StudentT",
     "ValueAndGrad",

@@ -17,7 +17,7 @@ from course_lib.sampling.annealed import (
 )
 from course_lib.sampling.compiled import Compiled
 from course_lib.sampling.diagnostics import ess, log_mean_exp, pareto_k, rhat, weight_ess
-from course_lib.sampling.direct import Rejection, inverse_cdf, rejection, tabulate_quantile
+from course_lib.sampling.direct import Darts, Rejection, inverse_cdf, rejection, tabulate_quantile, throw
 from course_lib.sampling.importance import Weighted, grid_log_z, importance, systematic
 from course_lib.sampling.mcmc import HMC, Info, Kernel, Langevin, RandomWalk, State, Trajectory, leapfrog
 from course_lib.sampling.runs import Chain, run, warm_up
@@ -29,6 +29,7 @@ __all__ = [
     "Annealed",
     "Chain",
     "Compiled",
+    "Darts",
     "Info",
     "Kept",
     "Kernel",
@@ -60,6 +61,7 @@ __all__ = [
     "smc",
     "systematic",
     "tabulate_quantile",
+    "throw",
     "warm_up",
     "weight_ess",
 ]

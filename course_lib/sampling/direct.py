@@ -75,6 +75,37 @@ def log_density(energy: Landscape, x: Tensor) -> Tensor:
     return -energy(x) - energy.log_z
 
 
+class Darts(NamedTuple):
+    """Darts thrown under an envelope k q, at x ~ q and a height uniform on [0, k q(x)]."""
+
+    x: Tensor
+    """`[n, D]`"""
+    log_height: Tensor
+    """`[n]`, float64: log of the height, as a share of k q(x)"""
+    log_ratio: Tensor
+    """`[n]`, float64: log p~(x) - log k q(x); above 0 the envelope is exceeded"""
+
+    @property
+    def hit(self) -> Tensor:
+        """`[n]`: which darts lie below p~."""
+        return self.log_height < self.log_ratio
+
+
+def throw(
+    log_target: Energy,
+    proposal: Landscape,
+    log_bound: float,
+    n: int,
+    *,
+    generator: torch.Generator | None = None,
+) -> Darts:
+    """`n` darts under k q, log k = log_bound. Nobody checks here that k q >= p~; `rejection` does."""
+    x = proposal.sample(n, generator=generator)
+    log_ratio = (log_target(x) - log_density(proposal, x)).double() - log_bound
+    height = torch.empty_like(log_ratio).uniform_(generator=generator)
+    return Darts(x, height.log(), log_ratio)
+
+
 def rejection(
     log_target: Energy,
     proposal: Landscape,
@@ -99,17 +130,15 @@ def rejection(
                 f"only {hits} of {n} draws accepted after {thrown} darts: "
                 "the envelope is too loose, choose a proposal nearer to the target"
             )
-        x = proposal.sample(batch, generator=generator)
-        log_ratio = (log_target(x) - log_density(proposal, x)).double() - log_bound
-        worst = int(log_ratio.argmax())
-        if log_ratio[worst] > 1e-5:  # beyond the rounding of float32 energies
+        darts = throw(log_target, proposal, log_bound, batch, generator=generator)
+        worst = int(darts.log_ratio.argmax())
+        if (over := darts.log_ratio[worst].item()) > 1e-5:  # beyond the rounding of float32 energies
             raise ValueError(
-                f"the envelope is exceeded at x = {[round(v, 4) for v in x[worst].tolist()]}: "
-                f"log p~ - log q = {log_ratio[worst].item() + log_bound:.4g} > log_bound = {log_bound:.4g}; "
+                f"the envelope is exceeded at x = {[round(v, 4) for v in darts.x[worst].tolist()]}: "
+                f"log p~ - log q = {over + log_bound:.4g} > log_bound = {log_bound:.4g}; "
                 "raise log_bound or choose a proposal with heavier tails"
             )
-        height = torch.empty_like(log_ratio).uniform_(generator=generator)
-        kept.append(x[height.log() < log_ratio])
+        kept.append(darts.x[darts.hit])
         hits, thrown = hits + len(kept[-1]), thrown + batch
         # Throw about as many as are still needed, so that easy targets waste little and hard ones few rounds.
         batch = min(math.ceil(1.2 * (n - hits) * thrown / max(hits, 1)) + 100, 1_000_000)

@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from course_lib.energies import DoubleWell, Gaussian, GaussianMixture, StudentT
-from course_lib.sampling import inverse_cdf, rejection, tabulate_quantile
+from course_lib.sampling import inverse_cdf, rejection, tabulate_quantile, throw
 
 
 def seeded(seed=0):
@@ -122,3 +123,28 @@ def test_a_hopeless_envelope_and_an_unnormalised_proposal_are_errors():
     proposal.log_z = None
     with pytest.raises(ValueError, match="log_z"):
         rejection(lambda x: -target(x), proposal, 1.0, 10)
+
+
+def test_darts_are_what_rejection_keeps():
+    target, proposal = GaussianMixture([[-1.0], [1.5]], 0.5), Gaussian([0.0], 4.0)
+    darts = throw(lambda x: -target(x), proposal, 1.5, 1000, generator=seeded())
+    kept = rejection(lambda x: -target(x), proposal, 1.5, 100, generator=seeded())
+    assert torch.equal(kept.x, darts.x[darts.hit][:100]) and darts.x.shape == (1000, 1)
+    assert darts.log_height.dtype == torch.float64 and (darts.log_height <= 0).all()
+    ratio = -target(darts.x) + proposal(darts.x) + proposal.log_z - 1.5
+    assert torch.allclose(darts.log_ratio, ratio.double(), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_darts_under_an_envelope_that_is_exceeded_draw_the_smaller_of_the_two(seed):
+    """What goes wrong where nobody checks: the accepted follow min(p~, k q)."""
+    target, proposal, log_bound = Gaussian([0.0]), Gaussian([0.0], 0.25), math.log(2.0)
+    darts = throw(lambda x: -target(x), proposal, log_bound, 40_000, generator=seeded(seed))
+    grid = torch.linspace(-8, 8, 8001, dtype=torch.float64)
+    rows = grid[:, None].float()
+    wrong = torch.minimum(-target(rows), log_bound - proposal(rows) - proposal.log_z).double().exp()
+    cdf = torch.cat([wrong.new_zeros(1), torch.cumulative_trapezoid(wrong, grid)])
+    drawn = darts.x[darts.hit, 0].numpy()
+    assert (darts.log_ratio > 0).any()
+    assert stats.kstest(drawn, lambda x: np.interp(x, grid, cdf / cdf[-1])).pvalue > 1e-4
+    assert stats.kstest(drawn, "norm").pvalue < 1e-20
