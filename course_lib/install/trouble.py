@@ -68,7 +68,7 @@ def explain(output: str, free: float = float("inf")) -> str:
         if re.search(sign, output, re.IGNORECASE):
             return advice
     if free < 2**30:
-        return f"There are only {free / 2**20:.0f} MB left on the disk. {NO_SPACE}"
+        return f"Only {free / 2**20:.0f} MB are left on the disk.\n" + NO_SPACE.split("\n", 1)[1]
     return (
         "The lines above say what went wrong. Run the same command again: it starts over, and keeps what\n"
         "was downloaded. If it fails in the same way, close all programs that use .venv (on Windows they\n"

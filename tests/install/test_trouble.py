@@ -53,7 +53,7 @@ def test_an_unknown_trouble_still_says_what_to_do():
 
 
 def test_a_nearly_full_disk_explains_what_nothing_else_does():
-    assert "only 100 MB left" in trouble.explain("no module named torch._C", 100 * 2**20)
+    assert "Only 100 MB are left" in trouble.explain("no module named torch._C", 100 * 2**20)
     assert trouble.explain("dns error", 100 * 2**20) == trouble.NO_NETWORK
     assert trouble.explain("segmentation fault", 2**32) == trouble.explain("segmentation fault")
 
