@@ -75,7 +75,8 @@ class Conversation(anywidget.AnyWidget):
         simulation = self._simulation
         with self.hold_sync():
             self.step_count, self.particles = simulation.step, as_bytes(simulation.x)
-            self.alt = words.describe(self)
+            shown = (simulation.x, simulation.kernel, simulation.step, simulation.acceptance)
+            self.alt = words.describe(self._name, self._picture, *shown)
             self.code = words.experiment(self)
 
     def _tell(self, header: dict, buffers: Sequence[bytes] = ()) -> None:

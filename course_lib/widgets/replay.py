@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from course_lib.widgets import messages, picture, settings, words
-from course_lib.widgets.simulation import Simulation
+from course_lib.widgets.simulation import Frames, Simulation
 
 if TYPE_CHECKING:
     from course_lib.widgets.landscape import LandscapeExplorer
@@ -21,53 +21,61 @@ SIZE = 96  # grid points along each side: enough for a picture that is drawn wit
 
 def bundle(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: bool) -> dict[str, str]:
     """The page in a frame of its own, and the same in words; both as a raw mime bundle."""
-    text = _words(explorer)
-    frame = (
-        f'<iframe title="{html.escape(text)}" sandbox="allow-scripts" srcdoc="{{}}" loading="lazy" '
-        'style="width: 100%; max-width: 940px; height: 660px; border: 0"></iframe>'
-    )
-    content = _fit(explorer, steps, particles, autoplay, lambda page: frame.replace("{}", _quoted(page)))
+
+    def frame(page: str, text: str) -> str:
+        return (
+            f'<iframe title="{html.escape(text)}" sandbox="allow-scripts" loading="lazy" '
+            'style="width: 100%; max-width: 940px; height: 660px; border: 0" '
+            f'srcdoc="{_quoted(page)}"></iframe>'
+        )
+
+    content, text = _fit(explorer, steps, particles, autoplay, frame)
     return {"text/plain": text, "text/html": content}
 
 
 def page(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: bool) -> str:
     """The animation as one HTML page of at most 200 kB."""
-    return _fit(explorer, steps, particles, autoplay, lambda page: page)
+    return _fit(explorer, steps, particles, autoplay, lambda page, text: page)[0]
 
 
 def _quoted(text: str) -> str:
     return text.replace("&", "&amp;").replace('"', "&quot;")
 
 
-def _fit(explorer, steps: int, particles: int, autoplay: bool, wrap) -> str:
-    """As many moves as fit; ValueError where not even two do."""
+def _fit(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: bool, wrap) -> tuple[str, str]:
+    """As many moves as fit, wrapped, and their description; ValueError where not even two do."""
     settings.check_n(particles)
-    if steps < 1:
+    if settings.check_steps(steps) < 1:
         raise ValueError(f"a replay needs at least one move, but steps is {steps}")
-    while True:
-        content = wrap(_page(explorer, steps, particles, autoplay))
-        if (excess := len(content.encode()) - MOST_BYTES) <= 0:
-            return content
-        if steps < 3:
-            raise ValueError(f"{particles} particles do not fit in a replay of 200 kB: show fewer")
-        steps = min(steps - 1, max(2, int(steps * (1 - excess / len(content)))))
-
-
-def _page(explorer: LandscapeExplorer, steps: int, particles: int, autoplay: bool) -> str:
     shown = explorer._simulation
-    simulation = Simulation(
-        shown.energy, shown.kernel, shown.start, min(shown.n, particles), shown.spread, shown.seed
-    )
+    few = min(shown.n, particles)
+    simulation = Simulation(shown.energy, shown.kernel, shown.start, few, shown.spread, shown.seed)
     frames = simulation.advance(steps)
     view = picture.background(explorer._energy, explorer._picture.box, SIZE)
+    while True:
+        text = _words(explorer, frames)
+        content = wrap(_page(explorer, frames, view, text, autoplay), text)
+        if (excess := len(content.encode()) - MOST_BYTES) <= 0:
+            return content, text
+        if len(frames.x) < 3:
+            raise ValueError(
+                f"{few} particles on this landscape do not fit in {MOST_BYTES} bytes: show fewer"
+            )
+        keep = int(len(frames.x) * (1 - excess / len(content)))
+        frames = frames.first(max(2, min(keep, len(frames.x) - 1)))
+
+
+def _page(
+    explorer: LandscapeExplorer, frames: Frames, view: picture.Background, text: str, autoplay: bool
+) -> str:
     header, buffers = messages.encode(frames)
     wide = _wide(view.box)
     points = (frames.x, torch.cat(frames.ghosts), frames.path)  # these in 16 bits, energies as they are
     buffers[:3] = [picture.quantise(part.double().cpu().numpy(), wide) for part in points]
     state = {name: getattr(explorer, name) for name in STATE} | {
-        "alt": _words(explorer),
+        "alt": text,
         "autoplay": autoplay,
-        "n": simulation.n,
+        "n": header["n"],
         "layers": list(explorer.layers),
         "followed": 0,
         "view": explorer.view | {name: getattr(view, name) for name in ("size", "counts", "low", "height")},
@@ -111,8 +119,10 @@ widget.render({{ model, el: document.getElementById("here") }});
 """
 
 
-def _words(explorer: LandscapeExplorer) -> str:
-    return f"Animation. {explorer.alt}"
+def _words(explorer: LandscapeExplorer, frames: Frames) -> str:
+    acceptance = frames.facts[:, 0].mean().item()
+    shown = (explorer._name, explorer._picture, frames.x[-1], explorer.kernel, frames.step, acceptance)
+    return f"Animation. At its end: {words.describe(*shown)}"
 
 
 def _wide(box) -> list[float]:

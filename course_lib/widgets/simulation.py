@@ -44,6 +44,11 @@ class Frames(NamedTuple):
     era: int
     """how many times the kernel had been changed"""
 
+    def first(self, k: int) -> Frames:
+        """The first k of them, where each was one transition."""
+        cut = (part[:k] for part in self[:6])
+        return Frames(*cut, self.step - (len(self.x) - k), self.era)
+
 
 class Simulation:
     """Particles on a landscape, moved by a kernel of `sampling` with a generator of their own.

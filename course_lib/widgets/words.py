@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from course_lib.energies import Energy
 from course_lib.sampling.mcmc import Kernel
-from course_lib.widgets.picture import occupied
-from course_lib.widgets.settings import SPREAD, has_path
+from course_lib.widgets.picture import Background, occupied
+from course_lib.widgets.settings import SPREAD
 
 if TYPE_CHECKING:
     from course_lib.widgets.landscape import LandscapeExplorer
 
 
 def energy_name(energy: Energy) -> str:
-    return getattr(energy, "__name__", type(energy).__name__)
+    name = getattr(energy, "__name__", type(energy).__name__)
+    return "of a function" if name == "<lambda>" else name
 
 
 def call(kernel: Kernel) -> str:
     """The Python call that makes this kernel, defaults left out: `HMC(step_size=0.15, n_leapfrog=10)`."""
-    given = [f for f in fields(kernel) if f.name == "step_size" or getattr(kernel, f.name) != f.default]
-    if has_path(kernel):
-        given = [f for f in fields(kernel) if f in given or f.name == "n_leapfrog"]
-    words = ", ".join(f"{f.name}={getattr(kernel, f.name)!r}" for f in given)
-    return f"{type(kernel).__name__}({words})"
+    words = []
+    for field in fields(kernel):
+        value = getattr(kernel, field.name)
+        given = field.name in ("step_size", "n_leapfrog") or torch.is_tensor(value) or value != field.default
+        words += [f"{field.name}={' '.join(repr(value).split())}"] if given else []
+    return f"{type(kernel).__name__}({', '.join(words)})"
 
 
-def describe(explorer: LandscapeExplorer) -> str:
-    """The picture for those who do not see it, from the numbers that it shows."""
-    picture, simulation = explorer._picture, explorer._simulation
-    x, (a, b, c, d) = simulation.x, picture.box
+def describe(name: str, picture: Background, x: Tensor, kernel: Kernel, step: int, acceptance: float) -> str:
+    """The picture for those who do not see it, from the numbers that it shows.
+
+    x: the particles `[N, 2]` after `step` moves; an acceptance of NaN is not mentioned.
+    """
+    a, b, c, d = picture.box
     alive = x[x.isfinite().all(1)].double().cpu()
     words = [
-        f"Heat map with contours of the energy {explorer._name}, "
-        f"x from {a:.3g} to {b:.3g}, y from {c:.3g} to {d:.3g};",
+        f"Heat map with contours of the energy {name}, x from {a:.3g} to {b:.3g}, y from {c:.3g} to {d:.3g};",
         f"energy {picture.low:.2f} to {picture.high:.4g} nats, "
         f"lowest near ({picture.lowest[0]:.2f}, {picture.lowest[1]:.2f}).",
-        f"{len(x)} particle{'s' * (len(x) != 1)} after {simulation.step} moves of {call(simulation.kernel)}",
+        f"{len(x)} particle{'s' * (len(x) != 1)} after {step} moves of {call(kernel)}",
     ]
     if len(picture.valleys) > 1:
         words.append(f"in {occupied(x, picture.valleys)} of {len(picture.valleys)} valleys")
@@ -48,12 +53,12 @@ def describe(explorer: LandscapeExplorer) -> str:
     if len(alive):
         mean, std = alive.mean(0), alive.std(0, correction=0)
         words[-1] += f": mean ({mean[0]:.2f}, {mean[1]:.2f}), standard deviations {std[0]:.2f}, {std[1]:.2f}"
-    if simulation.acceptance == simulation.acceptance:
-        words[-1] += f", mean acceptance {simulation.acceptance:.2f}"
+    if not math.isnan(acceptance):
+        words[-1] += f", mean acceptance {acceptance:.2f}"
     return " ".join(words) + "."
 
 
-def experiment(explorer) -> str:
+def experiment(explorer: LandscapeExplorer) -> str:
     """The Python call that makes this experiment again, to the bit."""
     simulation = explorer._simulation
     point = simulation.start.dim() == 1
