@@ -11,7 +11,7 @@ from course_lib.energies.base import Landscape
 
 
 class Moved(Landscape):
-    """`base` stretched by `scale` and shifted to `centre`, the landscape of c + s x: `U(x) = U_base((x - c) / s)`.
+    """`base`, stretched by `scale` and shifted to `centre`: U(x) = U_base((x - c) / s), of c + s x.
 
     base: a landscape with `sample`. centre: `[D]`. scale: one number s > 0. By the change of variables
     `log_z = base.log_z + D log s`. A proposal that can be moved about, and the way to give StudentT a place.
