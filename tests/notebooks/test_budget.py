@@ -46,30 +46,19 @@ plots.show(fig, alt="An empty pair of axes and nothing else.")
 """
 
 
-@pytest.mark.parametrize(("cell", "slipped"), [(SLIPS, [1]), (SHOWN, [])], ids=["slips", "shown"])
-def test_a_run_is_watched(tmp_path, monkeypatch, cell, slipped):
-    book = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell), nbformat.v4.new_code_cell("1 + 1")]
-    )
+@pytest.mark.parametrize(("cell", "slips"), [(SLIPS, True), (SHOWN, False)], ids=["slips", "shown"])
+def test_a_session_is_watched_from_start_to_end(tmp_path, monkeypatch, cell, slips):
+    cells = ['# begin("42")', cell, "1 + 1"]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(book, tmp_path / "watched.ipynb")
-    (tmp_path / "log").mkdir()
-    budget.install(tmp_path / "ipython")
-    monkeypatch.setenv(budget.FOLDER, str(tmp_path / "log"))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--nbval-lax",
-        "--nbval-current-env",
-        "-p",
-        "no:cacheprovider",
-    ]
-    command += ["-c", "/dev/null", f"--rootdir={tmp_path}", str(tmp_path / "watched.ipynb")]
+    monkeypatch.delenv(budget.FOLDER, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env"]
+    command += ["-p", "no:cacheprovider", "-p", "tests.notebooks.budget", "-c", "/dev/null"]
+    command += [f"--rootdir={tmp_path}", str(tmp_path / "watched.ipynb")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (seen,) = budget.read(tmp_path / "log")
-    assert seen["pictures"] == slipped
-    assert 0 < seen["seconds"] < 60
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "      42 " in done.stdout and "CPU-s" in done.stdout
+    assert ("42: code cell 2 shows a figure without plots.show" in done.stdout) is slips
+    assert done.returncode == (1 if slips else 0)
