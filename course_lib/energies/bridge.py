@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from course_lib.energies.base import Energy, Landscape, value_and_grad
@@ -9,9 +10,11 @@ from course_lib.energies.base import Energy, Landscape, value_and_grad
 Beta = float | Tensor
 
 
-def _rows(beta: Beta) -> Beta:
-    """beta as it multiplies gradients `[C, D]`: a number, or `[C, 1]` for one per chain."""
-    return beta[:, None] if isinstance(beta, Tensor) and beta.dim() else beta
+def _plus(a: Tensor, beta: Beta, b: Tensor) -> Tensor:
+    """`a + beta b`, where a and b are `[C]` or `[C, D]` and beta is one number or one per chain `[C]`."""
+    if not isinstance(beta, Tensor):
+        return torch.add(a, b, alpha=beta)
+    return torch.addcmul(a, beta[:, None] if beta.dim() and b.dim() == 2 else beta, b)
 
 
 class Bridge:
@@ -24,6 +27,7 @@ class Bridge:
 
     def __init__(self, base: Landscape, delta: Energy):
         self.base, self.delta, self.dim = base, delta, base.dim
+        self._base, self._delta = value_and_grad(base), value_and_grad(delta)
 
     @classmethod
     def between(cls, base: Landscape, target: Energy) -> Bridge:
@@ -32,13 +36,13 @@ class Bridge:
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """`(U_base [C], its gradient [C, D], delta [C], its gradient [C, D])`."""
-        u, grad, *_ = value_and_grad(self.base)(x)
-        u_delta, grad_delta, *_ = value_and_grad(self.delta)(x)
+        u, grad, *_ = self._base(x)
+        u_delta, grad_delta, *_ = self._delta(x)
         return u, grad, u_delta, grad_delta
 
     def parts_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The two gradients alone, for the inner steps of a leapfrog."""
-        return value_and_grad(self.base).grad(x), value_and_grad(self.delta).grad(x)
+        return self._base.grad(x), self._delta.grad(x)
 
     def at(self, beta: Beta) -> BridgeAt:
         """The landscape at inverse temperature `beta`, one number or one per chain `[C]`."""
@@ -48,7 +52,7 @@ class Bridge:
         """The same chains at another temperature: u and grad re-formed from `aux`, at no gradient's cost."""
         u_delta, grad_delta = state.aux
         by = new_beta - beta
-        return state._replace(u=state.u + by * u_delta, grad=state.grad + _rows(by) * grad_delta)
+        return state._replace(u=_plus(state.u, by, u_delta), grad=_plus(state.grad, by, grad_delta))
 
 
 class BridgeAt(Landscape):
@@ -62,11 +66,11 @@ class BridgeAt(Landscape):
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         u, grad, u_delta, grad_delta = self.bridge.parts(x)
-        return u + self.beta * u_delta, grad + _rows(self.beta) * grad_delta, u_delta, grad_delta
+        return _plus(u, self.beta, u_delta), _plus(grad, self.beta, grad_delta), u_delta, grad_delta
 
     def grad(self, x: Tensor) -> Tensor:
         grad, grad_delta = self.bridge.parts_grad(x)
-        return grad + _rows(self.beta) * grad_delta
+        return _plus(grad, self.beta, grad_delta)
 
 
 class _Between(Bridge):
@@ -74,13 +78,13 @@ class _Between(Bridge):
 
     def __init__(self, base: Landscape, target: Energy):
         super().__init__(base, lambda x: target(x) - base(x))
-        self.target = target
+        self._target = value_and_grad(target)
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        u, grad, *_ = value_and_grad(self.base)(x)
-        u_target, grad_target, *_ = value_and_grad(self.target)(x)
+        u, grad, *_ = self._base(x)
+        u_target, grad_target, *_ = self._target(x)
         return u, grad, u_target - u, grad_target - grad
 
     def parts_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        grad = value_and_grad(self.base).grad(x)
-        return grad, value_and_grad(self.target).grad(x) - grad
+        grad = self._base.grad(x)
+        return grad, self._target.grad(x) - grad

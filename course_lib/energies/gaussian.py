@@ -31,13 +31,18 @@ class Gaussian(Landscape):
         factor, failed = torch.linalg.cholesky_ex(cov)
         if failed or not torch.allclose(cov, cov.T):
             raise ValueError(f"cov must be symmetric and positive definite, but it is {cov.tolist()}")
+        # N(0, I), the prior of every latent space, needs no arithmetic at all for its gradient.
+        self.standard = bool((self.mean == 0).all() and (cov == torch.eye(self.dim)).all())
         self.log_z = self.dim / 2 * math.log(2 * math.pi) + factor.diagonal().log().sum().item()
         precision = torch.cholesky_inverse(factor)
         # [D, D], or a column [D, 1] of inverse variances, which spares the matrix product.
         self.precision = (precision.diagonal()[:, None] if independent else precision).to(self.mean)
         self.cov, self.factor = cov.to(self.mean), factor.to(self.mean)
 
-    def _slope(self, centred: Tensor) -> Tensor:
+    def _slope(self, columns: Tensor) -> Tensor:
+        if self.standard:
+            return columns
+        centred = columns - self.mean.to(columns)[:, None]
         precision = self.precision.to(centred)
         return precision * centred if precision.shape[1] == 1 else precision @ centred
 
@@ -45,12 +50,14 @@ class Gaussian(Landscape):
         return self.value_and_grad(x)[0]
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        centred = self.columns(x) - self.mean.to(x)[:, None]
-        grad = self._slope(centred)
-        return (centred * grad).sum(0) / 2, grad.T
+        columns = self.columns(x)
+        if self.standard:
+            return columns.square().sum(0) / 2, x
+        grad = self._slope(columns)
+        return ((columns - self.mean.to(x)[:, None]) * grad).sum(0) / 2, grad.T
 
     def grad(self, x: Tensor) -> Tensor:
-        return self._slope(self.columns(x) - self.mean.to(x)[:, None]).T
+        return self._slope(self.columns(x)).T
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         return self.mean + self._normal(n, self.dim, generator) @ self.factor.T
@@ -84,9 +91,8 @@ class GaussianMixture(Landscape):
         """`[K, C]`: log w_k - |x - mu_k|^2 / 2 s^2, up to the |x|^2 term that all modes share."""
         return torch.addmm(self.offset.to(columns), self.slope.to(columns), columns)
 
-    def _pull(self, columns: Tensor, logits: Tensor) -> Tensor:
-        """The gradient `[D, C]`: x minus the mean of the modes that own it, over s^2."""
-        owner = torch.softmax(logits, 0)
+    def _pull(self, columns: Tensor, owner: Tensor) -> Tensor:
+        """The gradient `[D, C]`: x minus the mean of the modes that own it, `owner: [K, C]`, over s^2."""
         return torch.addmm(columns, self.slope.to(columns).T, owner, beta=1 / self.scale**2, alpha=-1.0)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -96,12 +102,15 @@ class GaussianMixture(Landscape):
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
         columns = self.columns(x)
         logits = self._logits(columns)
-        u = columns.square().sum(0) / (2 * self.scale**2) - logits.logsumexp(0)
-        return u, self._pull(columns, logits).T
+        highest = logits.amax(0)
+        share = (logits - highest).exp()  # one exponential serves the log-sum-exp and the softmax
+        total = share.sum(0)
+        u = columns.square().sum(0) / (2 * self.scale**2) - highest - total.log()
+        return u, self._pull(columns, share / total).T
 
     def grad(self, x: Tensor) -> Tensor:
         columns = self.columns(x)
-        return self._pull(columns, self._logits(columns)).T
+        return self._pull(columns, self._logits(columns).softmax(0)).T
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         mode = torch.multinomial(self.weights, n, replacement=True, generator=generator)

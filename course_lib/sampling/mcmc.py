@@ -162,9 +162,10 @@ class Metropolis:
 
     def draw(self, x: Tensor, generator: torch.Generator | None) -> Noise:
         """The random numbers of one step of chains at `x: [C, D]`."""
-        normal = torch.empty_like(x).normal_(generator=generator)
+        columns = x.new_empty(x.shape[::-1])  # [D, C]: the generator is slow on memory that is not in order
+        normal = columns.normal_(generator=generator).T
         step = torch.as_tensor(self.step_size, dtype=x.dtype, device=x.device)
-        chance = torch.empty_like(x[:, 0]).uniform_(generator=generator)
+        chance = x.new_empty(len(x)).uniform_(generator=generator)
         return Noise(normal, step[:, None] if step.dim() else step, chance)
 
     def move(self, energy: Energy, state: State, noise: Noise) -> tuple[State, Info]:
@@ -236,7 +237,7 @@ class HMC(Metropolis):
         noise = super().draw(x, generator)
         if not self.jitter:
             return noise
-        scale = torch.empty_like(x[:, :1]).uniform_(1 - self.jitter, 1 + self.jitter, generator=generator)
+        scale = x.new_empty(len(x), 1).uniform_(1 - self.jitter, 1 + self.jitter, generator=generator)
         return noise._replace(step=noise.step * scale)
 
     def move(self, energy: Energy, state: State, noise: Noise) -> tuple[State, Info]:
