@@ -5,6 +5,7 @@ The browser asks for frames and the kernel answers with binary chunks; with no b
 `explorer.replay()` stores a short animation that plays where there is no kernel at all.
 """
 
+from course_lib.widgets.annealing import AnnealingExplorer
 from course_lib.widgets.landscape import LandscapeExplorer
 
-__all__ = ["LandscapeExplorer"]
+__all__ = ["AnnealingExplorer", "LandscapeExplorer"]

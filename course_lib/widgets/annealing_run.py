@@ -75,34 +75,42 @@ def anneal(
 
 
 class Truth:
-    """log Z of every landscape along a 2-D bridge, by quadrature; `at(betas)` is NaN where it cannot be told.
+    """log Z of the landscapes along a 2-D bridge, by quadrature; `at(betas)` is NaN where it cannot be told.
 
     The grid reaches well beyond the draws of the base and is refined until log Z no longer changes: a
     landscape too sharp for it has no truth here rather than a wrong one.
     """
 
-    def __init__(self, bridge: Bridge, *, accuracy: float = 0.003):
-        self.parts = None
+    ACCURACY = 0.003  # nats
+    WORK = 8_000_000  # exponentials per call of `at`, so that a slider is answered soon
+
+    def __init__(self, bridge: Bridge):
         middle, half = _extent(bridge)
-        before = None
-        for points in (161, 321, 641):
-            box = (middle[0] - half, middle[0] + half, middle[1] - half, middle[1] + half)
-            base = on_grid(bridge.base, box, points)[2].double().flatten()
-            delta = on_grid(bridge.delta, box, points)[2].double().flatten()
-            self.parts = base, delta, 2 * math.log(2 * half / (points - 1))
-            now = self.at(torch.tensor([0.0, 0.1, 1.0], dtype=torch.float64))
-            known = bridge.base.log_z is None or abs(now[0] - bridge.base.log_z) < accuracy
-            if before is not None and known and (now - before).abs().max() < accuracy:
+        sides = (middle[0] - half, middle[0] + half, middle[1] - half, middle[1] + half)
+        probes, before, self.parts = torch.tensor([0.0, 0.1, 1.0], dtype=torch.float64), None, None
+        for points in (121, 241, 481, 961):
+            base, delta = (on_grid(part, sides, points)[2].double() for part in (bridge.base, bridge.delta))
+            parts = base.flatten(), delta.flatten(), 2 * math.log(2 * half / (points - 1))
+            now = _log_z(parts, probes)
+            known = bridge.base.log_z is None or abs(now[0] - bridge.base.log_z) < self.ACCURACY
+            if before is not None and known and (now - before).abs().max() < self.ACCURACY:
+                self.parts = parts
                 return
             before = now
-        self.parts = None
 
     def at(self, betas: Tensor) -> Tensor:
-        """log Z `[T]` at `betas [T]`."""
-        if self.parts is None:
-            return torch.full(betas.shape, math.nan, dtype=torch.float64)
-        base, delta, log_cell = self.parts
-        return torch.stack([-(base + beta * delta) for beta in betas.tolist()]).logsumexp(1) + log_cell
+        """log Z `[T]` at `betas [T]`; where there are many, NaN at all but some of them and the last."""
+        values = torch.full(betas.shape, math.nan, dtype=torch.float64)
+        if self.parts is not None:
+            every = max(1, math.ceil(len(betas) * len(self.parts[0]) / self.WORK))
+            some = sorted({*range(0, len(betas), every), len(betas) - 1})
+            values[some] = _log_z(self.parts, betas[some])
+        return values
+
+
+def _log_z(parts: tuple[Tensor, Tensor, float], betas: Tensor) -> Tensor:
+    base, delta, log_cell = parts
+    return torch.stack([(-base - beta * delta).logsumexp(0) for beta in betas.tolist()]) + log_cell
 
 
 def _extent(bridge: Bridge) -> tuple[list[float], float]:

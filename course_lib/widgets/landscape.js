@@ -11,7 +11,7 @@ const MOST_FRAMES = 500; // that one can scrub back
 const SLOW = 4; // moves per second up to which the leapfrog path itself is played
 const GREEN = "#009E73", VERMILION = "#D55E00", YELLOW = "#F0E442", SKY = "#56B4E9"; // Okabe and Ito
 const RUNNING = 30; // moves that the running mean of the acceptance looks back
-const TRAIL = 24, TRAILS = 60, FOCUS_TRAIL = 60; // frames back, particles, frames back of the followed one
+const TRAIL = 10, TRAILS = 50, FOCUS_TRAIL = 30; // frames back, particles, frames back of the followed one
 
 // ---- data ---------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ def window() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that JupyterLab serves: copies of the chapters, so that nothing in the checkout is written."""
+    """The folder that JupyterLab serves: copies of the chapters, so that the checkout stays as it is."""
     folder = tmp_path_factory.mktemp("desk")
     for name in WITH_EXPLORER:
         shutil.copy(ROOT / "notebooks" / name, folder / name)
