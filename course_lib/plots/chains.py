@@ -33,7 +33,7 @@ def trace(
         title: of the axes.
     """
     ax = plt.subplots(figsize=(6.4, 2.2))[1] if ax is None else ax
-    lines = dict(x) if isinstance(x, Mapping) else dict(enumerate(x.T if x.dim() > 1 else x[None]))
+    lines = dict(x) if isinstance(x, Mapping) else dict(enumerate(x.unbind(1) if x.dim() > 1 else [x]))
     if not lines or any(line.dim() != 1 or len(line) == 0 for line in lines.values()):
         raise ValueError("trace draws one coordinate of at least one chain: [T], [T, C] or a mapping to [T]")
     if spread is not None:
@@ -153,5 +153,5 @@ def _contours(ax: Axes, energy: Energy | None, box: Box) -> None:
 
 def _opaque_legend(ax: Axes) -> None:
     legend = ax.legend(loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
-    for handle in legend.legend_handles:
+    for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)

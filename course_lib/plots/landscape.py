@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
+import matplotlib.patheffects as effects
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.colors import PowerNorm
+from matplotlib.lines import Line2D
 
 from course_lib.energies import on_grid, view_box
-from course_lib.energies.base import Box, Energy
+from course_lib.energies.base import Box, Energy, Landscape
 from course_lib.plots.style import ENERGY_MAP, colours
 
 SIGMAS = (1, 2, 3, 4, 6, 8, 11, 15, 20)
@@ -51,7 +55,7 @@ def landscape(
     Raises:
         ValueError: the box is empty, or the energy is nowhere finite in it.
     """
-    box = view_box(energy) if box is None else box
+    box = view_box(cast(Landscape, energy)) if box is None else box
     if not (box[0] < box[1] and box[2] < box[3]):
         raise ValueError(f"box must be (xmin, xmax, ymin, ymax) with min < max, but it is {tuple(box)}")
     xs, ys, u = (part.numpy() for part in on_grid(energy, box, n))
@@ -83,22 +87,24 @@ def landscape(
     return ax
 
 
-def scatter(ax: Axes, x: torch.Tensor, *, color: str = "white", size: float = 14, marker: str = "o", **more):
+def scatter(
+    ax: Axes, x: torch.Tensor, *, color: str = "white", size: float = 14, marker: str = "o", **more: Any
+) -> PathCollection:
     """Points `[N, 2]` on a landscape: filled with a dark rim, so that they stand out on every colour."""
-    x = x.detach().cpu()
-    if x.dim() != 2 or x.shape[1] != 2:
-        raise ValueError(f"scatter draws points [N, 2], but x has shape {list(x.shape)}")
-    style = {"edgecolors": "black", "linewidths": 0.6, "zorder": 3} | more
+    x = _plane(x, "scatter draws points [N, 2]")
+    style: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.6, "zorder": 3} | more
     return ax.scatter(x[:, 0], x[:, 1], s=size, c=color, marker=marker, **style)
 
 
-def track(ax: Axes, x: torch.Tensor, *, color: str = colours.start, marker: str = "o", **more):
+def track(ax: Axes, x: torch.Tensor, *, color: str = colours.start, marker: str = "o", **more: Any) -> Line2D:
     """A path `[T, 2]` on a landscape: a line with a dark rim and a marker at every point."""
-    import matplotlib.patheffects as effects
-
-    x = x.detach().cpu()
-    if x.dim() != 2 or x.shape[1] != 2:
-        raise ValueError(f"track draws a path [T, 2], but x has shape {list(x.shape)}")
+    x = _plane(x, "track draws a path [T, 2]")
     rim = [effects.Stroke(linewidth=3, foreground="black"), effects.Normal()]
-    style = {"lw": 1.5, "ms": 4, "mec": "black", "mew": 0.6, "path_effects": rim} | more
+    style: dict[str, Any] = {"lw": 1.5, "ms": 4, "mec": "black", "mew": 0.6, "path_effects": rim} | more
     return ax.plot(x[:, 0], x[:, 1], color=color, marker=marker, **style)[0]
+
+
+def _plane(x: torch.Tensor, need: str) -> torch.Tensor:
+    if x.dim() != 2 or x.shape[1] != 2:
+        raise ValueError(f"{need}, but x has shape {list(x.shape)}")
+    return x.detach().cpu()

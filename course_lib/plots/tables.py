@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from numbers import Real
 
 import matplotlib.pyplot as plt
 import torch
@@ -34,7 +33,7 @@ def metric_table(
     """
     from IPython.display import display
 
-    rows = list(rows)
+    rows = [{column: _plain_number(value) for column, value in row.items()} for row in rows]
     if not rows:
         raise ValueError("metric_table got no rows")
     columns = list(rows[0])
@@ -42,7 +41,7 @@ def metric_table(
         raise ValueError(f"every row of a table needs the same columns {columns}, but they differ")
     if unknown := set(best or {}) - set(columns):
         raise ValueError(f"best names {sorted(unknown)}, but the columns are {columns}")
-    numeric = {c for c in columns if all(isinstance(row[c], Real) for row in rows)}
+    numeric = {c for c in columns if all(isinstance(row[c], int | float) for row in rows)}
     top = {c: pick(row[c] for row in rows) for c, pick in (best or {}).items()}
     cells = [
         [_format(row[c], digits) + (" *" if c in top and row[c] == top[c] else "") for c in columns]
@@ -98,12 +97,19 @@ def heatmap(
 
 
 def _format(value: object, digits: int) -> str:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{float(value):.{digits}g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float) and 10**digits <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def _html(columns, cells, numeric, caption) -> str:
+def _plain_number(value: object) -> object:
+    """The number in a one-element tensor or a NumPy scalar; anything else as it is."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def _html(columns: list[str], cells: list[list[str]], numeric: set[str], caption: str) -> str:
     def cell(tag: str, text: str, column: str) -> str:
         side = "right" if column in numeric else "left"
         inner = f"<b>{escape(text)}</b>" if text.endswith(" *") else escape(text)
@@ -115,7 +121,7 @@ def _html(columns, cells, numeric, caption) -> str:
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _plain(columns, cells, numeric, caption) -> str:
+def _plain(columns: list[str], cells: list[list[str]], numeric: set[str], caption: str) -> str:
     widths = [max(len(row[i]) for row in [columns, *cells]) for i in range(len(columns))]
     lines = [caption] if caption else []
     for row in [columns, *cells]:

@@ -239,6 +239,13 @@ def test_a_table_says_its_numbers_in_html_and_in_plain_text(shown):
     assert "color" not in html  # the reader's theme decides
 
 
+def test_a_table_takes_numbers_of_every_kind(shown):
+    kinds = [1234.5, 0.00012345, torch.tensor(2.5), np.float32(0.25), True, 1_000_000, float("nan")]
+    plots.metric_table([{"value": kind} for kind in kinds])
+    cells = [line.strip() for line in shown[0]["text/plain"].splitlines()[1:]]
+    assert cells == ["1,234", "0.000123", "2.5", "0.25", "True", "1,000,000", "nan"]
+
+
 @pytest.mark.parametrize(
     ("rows", "best", "words"),
     [
