@@ -1,7 +1,8 @@
 """An exercise as graders see it: its cells with their roles, its tasks with their points.
 
 Roles and sources of test and locked cells always come from the course's own notebook; of a submission
-only the answers (and cells that the student added) are used.
+only the answers (and cells that the student added) are used. What locked cells define is put back before
+every test, so an answer needs a name that no locked cell defines.
 """
 
 from __future__ import annotations

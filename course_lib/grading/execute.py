@@ -23,6 +23,7 @@ from .assignment import Cell
 
 STARTUP_S = 180  # torch may be slow to import on a busy machine
 MAX_REPORT = 64 << 20  # bytes that one process may report
+WORKER = ("-m", "course_lib.grading.worker")
 FATAL = ("timeout", "crashed", "memory")
 
 
@@ -149,7 +150,7 @@ def _outcome(message: dict) -> Outcome:
 
 def _start(folder: str, words) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "course_lib.grading.worker"],
+        [sys.executable, *WORKER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=words,

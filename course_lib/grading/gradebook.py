@@ -38,7 +38,10 @@ class Marks:
     def __init__(self, out: Path, assignment: Assignment):
         from nbgrader.api import Gradebook
         from nbgrader.preprocessors import SaveAutoGrades, SaveCells
+        from sqlalchemy.exc import SAWarning
 
+        # nbgrader's own, about its order of inserts: three for each student
+        warnings.filterwarnings("ignore", category=SAWarning, module=r"nbgrader\.")
         self.out, self.assignment = out, assignment
         self.name = assignment.name
         (out / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
@@ -73,13 +76,9 @@ class Marks:
 
     def grade(self, student_id: str, submitted: NotebookNode, notebook: NotebookNode) -> dict[str, float]:
         """Store the executed `notebook` of a submission and return {test cell id: points}."""
-        from sqlalchemy.exc import SAWarning
-
         self.enrol(student_id)
         now = datetime.now(UTC).replace(tzinfo=None)
-        with warnings.catch_warnings():  # nbgrader's own, about its order of inserts; three for each student
-            warnings.simplefilter("ignore", category=SAWarning)
-            self.book.update_or_create_submission(self.name, student_id, timestamp=now)
+        self.book.update_or_create_submission(self.name, student_id, timestamp=now)
         self.scorer.student_id = student_id
         for index, cell in enumerate(notebook.cells):
             self.scorer.preprocess_cell(cell, {}, index)

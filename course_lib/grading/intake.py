@@ -168,15 +168,29 @@ def parse(data: bytes) -> NotebookNode:
     if version != 4:
         raise Refused("invalid", f"the notebook has format {str(version)[:20]}, expected 4")
     _check_cells(raw.get("cells"))
+    _give_ids(raw)
     try:
-        notebook = nbformat.v4.reads(data.decode("utf-8"))
-        _, notebook = nbformat.validator.normalize(notebook, strip_invalid_metadata=True)
+        notebook = nbformat.v4.reads(json.dumps(raw))
         nbformat.validate(notebook)
     except RecursionError:
         raise Refused("invalid", "the notebook is nested too deeply") from None
     except Exception as e:  # jsonschema, KeyError, TypeError: whatever a malformed notebook provokes
         raise Refused("invalid", f"not a valid notebook: {str(e).splitlines()[0][:120]}") from None
     return notebook
+
+
+def _give_ids(raw: dict) -> None:
+    """Mend what older editors leave out or copy: every cell gets an id of its own."""
+    minor = raw.get("nbformat_minor")
+    if type(minor) is int and minor < 5:
+        raw["nbformat_minor"] = 5
+    seen = set()
+    for index, cell in enumerate(raw["cells"]):
+        if not isinstance(cell, dict):
+            continue
+        if not isinstance(cell.get("id"), str) or cell["id"] in seen:
+            cell["id"] = f"cell-{index}"
+        seen.add(cell["id"])
 
 
 def _check_cells(cells) -> None:
