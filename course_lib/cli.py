@@ -177,7 +177,7 @@ def relock(upgrade: Annotated[bool, typer.Option(help="take the newest versions 
 def main() -> None:
     """Entry point of `course`: bad input becomes one line that says what to do, not a traceback."""
     try:
-        app()
+        app(prog_name="course")
     except (ValueError, FileNotFoundError) as error:
         typer.secho(f"course: {error}", fg="red", err=True)
         sys.exit(2)
