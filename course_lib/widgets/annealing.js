@@ -52,11 +52,12 @@ class Run {
     names.forEach((name, i) => (this[name] = curves.subarray(i * m, (i + 1) * m)));
     this.last = m - 1; // frames, which are fewer than temperatures in a stored animation
     this.steps = view.steps ?? Array.from({ length: m }, (_, t) => t);
-    this.n = model.get("n");
     const [a, b, c, d] = view.wide, points = numbers(model.get("points"), Uint16Array);
     this.x = Float32Array.from(points, (v, i) => (v === 0 || v === STEPS ? NaN : i % 2 ? c + (v / STEPS) * (d - c) : a + (v / STEPS) * (b - a)));
     const [low, high] = view.shares;
     this.share = Float32Array.from(numbers(model.get("shares"), Uint16Array), (v) => low + (v / STEPS) * (high - low));
+    this.n = this.share.length / m; // not the setting, which may already have moved on
+    this.temperatures = this.steps[this.last];
     let least = -3, most = 2.4;
     for (const v of this.share) if (v > most) most = v;
     for (let t = 0; t <= this.last; t++) least = Math.min(least, Float32Array.from(this.shares(t)).sort()[Math.floor(this.n * 0.03)]);
@@ -180,7 +181,8 @@ const PAGE = `
       <label><span>step size ε</span><input type="range" data-set="step_size" min="0" max="1000" step="1"><output data-out="step_size"></output></label>
       <label><span>leapfrogs L</span><input type="range" data-set="n_leapfrog" step="1"><output data-out="n_leapfrog"></output></label>
       <label><span>particles</span><input type="range" data-set="n" min="0" max="1000" step="1"><output data-out="n"></output></label>
-      <label><span>resample</span><span class="aex-check"><input type="checkbox" data-set="resample"> when ESS &lt; n/2</span><span class="aex-seed">seed <input type="number" data-set="seed" min="0" max="2147483647" step="1" aria-label="seed"></span></label>
+      <label><span>resample</span><span class="aex-check"><input type="checkbox" data-set="resample"> when the ESS falls below n/2</span></label>
+      <label><span>seed</span><input type="number" data-set="seed" min="0" max="2147483647" step="1"></label>
     </div>
     <div class="lex-charts"></div>
   </div>
@@ -281,7 +283,7 @@ class View {
     else if (act === "copy") this.copy();
     else return;
     const words = { play: this.playing ? "playing" : "paused", reseed: `seed ${this.model.get("seed")}`, copy: "" };
-    this.say(words[act] ?? `temperature ${this.steps} of ${this.model.get("temperatures")}`);
+    this.say(words[act] ?? `temperature ${this.steps} of ${this.run.temperatures}`);
   }
 
   slide(target) {
@@ -416,7 +418,7 @@ class View {
   account() {
     const { run, logZ: chart } = this, known = Number.isFinite(run.truth[run.last]) && Number.isFinite(run.truth[0]);
     const value = known ? run.logZ.map((v, t) => v - run.truth[t]) : run.logZ;
-    chart.name.textContent = known ? "log Z at β: estimate − truth" : "log Z at β";
+    chart.name.textContent = known ? "Error of log Z" : "log Z at β";
     const limit = Array.from(value, (v, t) => Math.abs(v) + 2 * (run.error[t] || 0)).filter(Number.isFinite);
     const most = Math.min(Math.max(0.2, ...limit), Math.max(1, 1.5 * Math.max(...Array.from(value, Math.abs).filter(Number.isFinite))));
     let [low, high] = [-most, most];
@@ -617,7 +619,7 @@ class View {
       toggle.setAttribute("aria-label", word);
       toggle.title = `${word} (space)`;
     }
-    const scrub = this.$("[data-set=at]"), total = model.get("temperatures");
+    const scrub = this.$("[data-set=at]"), total = run.temperatures;
     scrub.max = run.last;
     scrub.value = t;
     scrub.setAttribute("aria-valuetext", `beta ${inverse(run.betas[t])}, temperature ${this.steps} of ${total}`);

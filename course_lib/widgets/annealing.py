@@ -100,7 +100,7 @@ class AnnealingExplorer(anywidget.AnyWidget):
         if bridge is None:
             bridge, name = Bridge.between(Gaussian([0.0, 0.0], 9.0), ring(8, radius=4.0, scale=0.3)), "ring"
             box = (-7.0, 7.0, -7.0, 7.0) if box is None else box
-        if getattr(bridge, "dim", None) != 2:
+        if not isinstance(bridge, Bridge) or bridge.dim != 2:
             raise ValueError(
                 "an annealing explorer shows a 2-D Bridge, such as Bridge.between(Gaussian([0., 0.], 9.), "
                 f"ring()), but it got {type(bridge).__name__} of dim {getattr(bridge, 'dim', None)}"
