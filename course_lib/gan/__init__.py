@@ -27,6 +27,7 @@ from course_lib.gan.player import Diverged, Player
 from course_lib.gan.rules import alternating, clipped, consensus, simultaneous, unrolled
 from course_lib.gan.terms import (
     Turn,
+    dual_step,
     feature_matching,
     historical_average,
     kernel_matching,
@@ -51,6 +52,7 @@ __all__ = [
     "consensus",
     "critic_only",
     "dragan",
+    "dual_step",
     "ebgan",
     "feature_matching",
     "gradient_penalty",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -105,14 +104,15 @@ class Game(Arena):
         while self.horizon is None or self.step < self.horizon:
             d_loss, g_loss = self.advance()
             if (self.step - self.start) % every == 0:
-                with torch.no_grad():
-                    yield Snapshot(self.step, d_loss, g_loss, real, self.generator(z))
+                with torch.no_grad():  # left before the yield, or the caller would be without gradients
+                    fake = self.generator(z)
+                yield Snapshot(self.step, d_loss, g_loss, real, fake)
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the game depends on, copied; `load` puts it back."""
         nets = {"generator": self.generator, "critic": self.critic, "average": self.average}
         return {
-            "nets": {name: copy.deepcopy(net.state_dict()) for name, net in nets.items()},
+            "nets": {name: {k: v.clone() for k, v in net.state_dict().items()} for name, net in nets.items()},
             "optimizers": (self.g.memory, self.d.memory),
             "parts": self.remembered(),
             "clock": (self.step, self.start, self.horizon),
