@@ -160,6 +160,10 @@ def test(context: typer.Context) -> None:
 
     from course_lib.install import ROOT, hand_over
 
+    if not (ROOT / "tests").is_dir():
+        raise FileNotFoundError(
+            "this copy of the course has no tests, as it was made for students. Clone the repository to run them"
+        )
     os.chdir(ROOT)
     hand_over(
         [sys.executable, "-m", "pytest", "-n", "2", *context.args], {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -30,7 +30,6 @@ from course_lib.install.trouble import NO_NETWORK, Trouble, explain
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {  # what a word needs beyond the base installation
     "test": ("test", "grade"),
-    "lock": ("test",),
     "release": ("grade",),
     "grade": ("grade",),
     "bench": ("bench", "grade"),

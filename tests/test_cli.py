@@ -1,0 +1,86 @@
+"""The command line itself: what is not the business of the modules behind it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import course_lib
+from course_lib import cli, install, lab, workspace
+
+
+def run(monkeypatch, *words: str) -> int:
+    """Exit status of `course WORDS`."""
+    monkeypatch.setattr(sys, "argv", ["course", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return left.value.code
+
+
+@pytest.fixture
+def handed(monkeypatch):
+    """What a command hands over to, without doing it."""
+    seen = []
+    monkeypatch.setattr(
+        install, "hand_over", lambda command, environ=os.environ: seen.append((command, environ))
+    )
+    return seen
+
+
+def test_the_version_is_the_librarys(monkeypatch, capsys):
+    assert run(monkeypatch, "version") == 0
+    assert capsys.readouterr().out.strip() == course_lib.__version__
+
+
+def test_the_suite_runs_on_two_workers_with_one_thread_each(monkeypatch, handed):
+    monkeypatch.chdir("/")
+    assert run(monkeypatch, "test", "-k", "hmc", "--lf") == 0
+    ((command, environ),) = handed
+    assert command == [sys.executable, "-m", "pytest", "-n", "2", "-k", "hmc", "--lf"]
+    assert environ["OMP_NUM_THREADS"] == "1"
+    assert os.getcwd() == str(install.ROOT)
+
+
+def test_a_copy_without_tests_says_so(monkeypatch, handed, tmp_path, capsys):
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    assert run(monkeypatch, "test") == 2
+    assert "has no tests" in capsys.readouterr().err
+    assert not handed
+
+
+def test_lab_refreshes_the_copies_first_and_passes_words_on(monkeypatch, handed, capsys):
+    monkeypatch.setattr(workspace, "refresh", lambda: [workspace.Copy("notebooks/a.ipynb", "outdated")])
+    monkeypatch.setattr(lab, "free_port", lambda first: first + 1)
+    assert run(monkeypatch, "lab", "--port", "9000", "--no-browser") == 0
+    ((command, _),) = handed
+    assert command == lab.command(workspace.ROOT, 9001, ["--no-browser"])
+    said = capsys.readouterr().out
+    assert "notebooks/a.ipynb has changed since you got it" in said
+    assert "port 9000 is in use" in said
+
+
+@pytest.mark.parametrize("words", [["lab", "--port", "x"], ["renew", "nothing.ipynb"]])
+def test_bad_input_is_one_line_without_a_traceback(monkeypatch, handed, capsys, words):
+    assert run(monkeypatch, *words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("course: ")
+    assert "Traceback" not in said
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch):
+    def interrupted(**more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert run(monkeypatch, "lab") == 130
+
+
+def test_it_runs_as_course_py_starts_it():
+    command = [sys.executable, "-P", "-m", "course_lib.cli", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr
+    for word in ("lab", "doctor", "renew", "test", "lock"):
+        assert word in done.stdout
