@@ -6,10 +6,7 @@ they are relative to itself, so the whole folder can be moved.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import sys
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +33,6 @@ class Marks:
     """The gradebook of one batch, in the folder `out`. A context manager; used by one thread only."""
 
     def __init__(self, out: Path, assignment: Assignment):
-        from nbgrader.api import Gradebook
         from nbgrader.preprocessors import SaveAutoGrades, SaveCells
         from sqlalchemy.exc import SAWarning
 
@@ -45,8 +41,7 @@ class Marks:
         self.out, self.assignment = out, assignment
         self.name = assignment.name
         (out / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
-        with _own_programs_first():
-            self.book = Gradebook(f"sqlite:///{(out / 'gradebook.db').resolve().as_posix()}", COURSE_ID)
+        self.book = _open(out / "gradebook.db")
         self.book.update_or_create_assignment(self.name)
         self.record = recorded(assignment.notebook)
         self._save("source", "", assignment.notebook)
@@ -93,15 +88,24 @@ class Marks:
         path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
 
 
-@contextlib.contextmanager
-def _own_programs_first():
-    """nbgrader asks the program `alembic` for a version; the environment need not be activated."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), before])
-    try:
-        yield
-    finally:
-        os.environ["PATH"] = before
+def _open(path: Path):
+    """nbgrader's gradebook at `path`, made where there is none."""
+    import nbgrader
+    from nbgrader.api import Base, Gradebook
+
+    url = f"sqlite:///{path.resolve().as_posix()}"
+    if not path.exists():  # by ourselves, since nbgrader starts a program for the version of its schema
+        from alembic.script import ScriptDirectory
+        from sqlalchemy import create_engine, text
+
+        version = ScriptDirectory(str(Path(nbgrader.__file__).parent / "alembic")).get_current_head()
+        engine = create_engine(url)
+        Base.metadata.create_all(bind=engine)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+        engine.dispose()
+    return Gradebook(url, COURSE_ID)
 
 
 def executed(
