@@ -227,6 +227,21 @@ def test_the_path_is_the_one_that_the_step_takes(kernel):
     assert min(moved.values()) > 0  # both kinds were seen
 
 
+@pytest.mark.parametrize("followed", [0, 7])
+def test_with_every_fifth_move_shown_the_path_is_that_of_the_last_one(followed):
+    screen = Screen(energies.Banana(1.0), HMC(0.3, 8), n=9, steps=0)
+    screen.set("followed", followed)
+    seen = set()
+    for _ in range(8):
+        arrays = unpack(screen.ask("tick", frames=2, stride=5))
+        for x, path, facts in zip(arrays["x"], arrays["path"], arrays["facts"], strict=True):
+            end = -1 if facts[3] else 0  # where it wanted to go, or where it stayed
+            np.testing.assert_allclose(path[end], x[followed], rtol=2e-3, atol=2e-3)
+            assert np.abs(path[-1] - path[0]).max() > 0.01
+            seen.add(end)
+    assert seen == {0, -1}
+
+
 def test_the_preview_is_the_next_move_and_changes_nothing():
     screen = Screen(kernel=HMC(0.5, 8), n=10, steps=4)
     first, again = unpack(screen.ask("hello")), unpack(screen.ask("hello"))
