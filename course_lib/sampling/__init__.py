@@ -20,6 +20,7 @@ from course_lib.sampling.diagnostics import ess, log_mean_exp, pareto_k, rhat, w
 from course_lib.sampling.direct import Darts, Rejection, inverse_cdf, rejection, tabulate_quantile, throw
 from course_lib.sampling.importance import Weighted, grid_log_z, importance, systematic
 from course_lib.sampling.mcmc import HMC, Info, Kernel, Langevin, RandomWalk, State, Trajectory, leapfrog
+from course_lib.sampling.pilot import pilot
 from course_lib.sampling.runs import Chain, run, warm_up
 from course_lib.sampling.smc import next_beta, smc
 from course_lib.sampling.tempering import Tempered, parallel_tempering
@@ -53,6 +54,7 @@ __all__ = [
     "next_beta",
     "parallel_tempering",
     "pareto_k",
+    "pilot",
     "rejection",
     "rhat",
     "run",
