@@ -162,7 +162,7 @@ def test(context: typer.Context) -> None:
 
     if not (ROOT / "tests").is_dir():
         raise FileNotFoundError(
-            "this copy of the course has no tests, as it was made for students. Clone the repository to run them"
+            "this copy of the course was made for students and has no tests: clone the repository to run them"
         )
     os.chdir(ROOT)
     hand_over(
