@@ -120,7 +120,7 @@ def view_box(energy: Landscape, n: int = 4000, margin: float = 0.25) -> Box:
     """A square `(xmin, xmax, ymin, ymax)` that shows a 2-D landscape: around 99 % of exact draws."""
     if energy.dim != 2:
         raise ValueError(f"a picture needs a 2-D landscape, but this one has {energy.dim} dimensions")
-    x = energy.sample(n, generator=torch.Generator().manual_seed(0)).double().cpu()
+    x = energy.to("cpu").sample(n, generator=torch.Generator().manual_seed(0)).double()
     low, high = x.quantile(0.005, 0), x.quantile(0.995, 0)
     half = (high - low).max().item() * (0.5 + margin)
     cx, cy = ((low + high) / 2).tolist()
