@@ -229,7 +229,7 @@ def test_the_path_is_the_one_that_the_step_takes(kernel):
 
 @pytest.mark.parametrize("followed", [0, 7])
 def test_with_every_fifth_move_shown_the_path_is_that_of_the_last_one(followed):
-    screen = Screen(energies.Banana(1.0), HMC(0.3, 8), n=9, steps=0)
+    screen = Screen(energies.ring(), HMC(0.45, 7), n=9, steps=0)
     screen.set("followed", followed)
     seen = set()
     for _ in range(8):
