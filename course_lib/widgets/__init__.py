@@ -6,6 +6,15 @@ The browser asks for frames and the kernel answers with binary chunks; with no b
 """
 
 from course_lib.widgets.annealing import AnnealingExplorer
+from course_lib.widgets.darts import RejectionExplorer
 from course_lib.widgets.landscape import LandscapeExplorer
+from course_lib.widgets.slices import QuantileExplorer
+from course_lib.widgets.weights import ImportanceExplorer
 
-__all__ = ["AnnealingExplorer", "LandscapeExplorer"]
+__all__ = [
+    "AnnealingExplorer",
+    "ImportanceExplorer",
+    "LandscapeExplorer",
+    "QuantileExplorer",
+    "RejectionExplorer",
+]
