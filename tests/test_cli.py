@@ -37,6 +37,7 @@ def test_the_version_is_the_librarys(monkeypatch, capsys):
 
 def test_the_suite_runs_on_two_workers_with_one_thread_each(monkeypatch, handed):
     monkeypatch.chdir("/")
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert run(monkeypatch, "test", "-k", "hmc", "--lf") == 0
     ((command, environ),) = handed
     assert command == [sys.executable, "-m", "pytest", "-n", "2", "-k", "hmc", "--lf"]

@@ -45,6 +45,7 @@ def run_ci(tmp_path: Path, present: list[str], ensurepip: bool = True) -> tuple[
 
 @posix
 def test_ci_runs_the_readmes_command_and_keeps_its_exit_status(tmp_path):
+    assert "\npython course.py test " in (ROOT / "README.md").read_text("utf-8")
     called, status = run_ci(tmp_path, ["chromium", "bwrap"])
     assert called == ["python course.py test", "require=browser,sandbox"]
     assert status == 3
