@@ -86,6 +86,7 @@ def check(name: str, notebook: Annotated[Path | None, NOTEBOOK] = None) -> None:
     from course_lib.grading import show, students
 
     result = students.check(name, notebook)
+    typer.echo(f"course: checked {result.path} as it was last saved")
     Console().print(show.checked(result))
     for note in result.notes:
         typer.echo(f"course: {note}")

@@ -15,7 +15,7 @@ from course_lib.workspace import ROOT
 from . import assignment as exercises
 from . import intake, release, report
 from .assignment import Assignment, Cell
-from .execute import FATAL, Limits, Outcome, execute
+from .execute import FATAL, Limits, Outcome, Stopped, execute, ready, stopping
 from .merge import Merged, NotThisExercise, merge
 from .report import Row
 
@@ -59,17 +59,19 @@ def grade(
     assignment = exercises.load(name, root, seed=release.hidden_seed(root))
     _solution_passes(assignment, limits)
     out.mkdir(parents=True, exist_ok=True)
-    rows = {}
-    with Marks(out, assignment) as marks:
-        told(len(entries), None)
-        for graded in _all(assignment, entries, jobs, limits):
-            row = _record(marks, assignment, graded, out)
-            rows[graded.entry] = row
-            told(len(entries), row)
-    ordered = [rows[entry] for entry in entries]
-    report.write_csv(out / "grades.csv", assignment, ordered)
-    report.write_report(out / "report.html", assignment, ordered)
-    return ordered
+    rows: dict[intake.Entry, Row] = {}
+    try:
+        with Marks(out, assignment) as marks:
+            told(len(entries), None)
+            for graded in _all(assignment, entries, jobs, limits):
+                row = _record(marks, assignment, graded, out)
+                rows[graded.entry] = row
+                told(len(entries), row)
+    finally:  # on Ctrl-C too: what is done is told
+        done = [rows[entry] for entry in entries if entry in rows]
+        report.write_csv(out / "grades.csv", assignment, done)
+        report.write_report(out / "report.html", assignment, done)
+    return done
 
 
 def _solution_passes(assignment: Assignment, limits: Limits) -> None:
@@ -88,11 +90,13 @@ def _all(assignment: Assignment, entries, jobs: int, limits: Limits) -> Iterator
     """Submissions as they are done, `jobs` at a time; on Ctrl-C those not begun are given up."""
     pool = ThreadPoolExecutor(jobs)
     try:
-        waiting = [pool.submit(grade_one, assignment, entry, limits) for entry in entries]
-        for future in as_completed(waiting):
-            yield future.result()
+        with stopping():
+            waiting = [pool.submit(grade_one, assignment, entry, limits) for entry in entries]
+            for future in as_completed(waiting):
+                yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+        ready()
 
 
 def grade_one(assignment: Assignment, entry: intake.Entry, limits: Limits) -> Graded:
@@ -102,6 +106,8 @@ def grade_one(assignment: Assignment, entry: intake.Entry, limits: Limits) -> Gr
         merged = merge(assignment, submitted)
         outcomes = dict.fromkeys((cell.id for cell in merged.cells), Outcome("not run"))
         return Graded(entry, submitted, merged, outcomes | execute(merged.counting, limits))
+    except Stopped:
+        raise
     except intake.Refused as e:
         return Graded(entry, refused=e)
     except NotThisExercise as e:

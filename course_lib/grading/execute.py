@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from .assignment import Cell
@@ -25,6 +26,14 @@ STARTUP_S = 180  # torch may be slow to import on a busy machine
 MAX_REPORT = 64 << 20  # bytes that one process may report
 WORKER = ("-m", "course_lib.grading.worker")
 FATAL = ("timeout", "crashed", "memory")
+
+
+_running: set[subprocess.Popen] = set()
+_stopped = threading.Event()
+
+
+class Stopped(Exception):
+    """`stop` was called while this notebook ran."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +73,31 @@ def execute(cells: Iterable[Cell], limits: Limits | None = None) -> dict[str, Ou
     outcomes: dict[str, Outcome] = {}
     ends = time.monotonic() + limits.total_s
     while todo := [cell for cell in cells if _still_to_run(cell, outcomes)]:
+        if _stopped.is_set():
+            raise Stopped
         remaining = ends - time.monotonic()
         if remaining <= 0 or all(cell.id in outcomes for cell in todo):
             break
         _attempt(todo, limits, remaining, outcomes)
     rest = Outcome("timeout", f"the notebook needed more than {limits.total_s:.0f} s in all")
     return {cell.id: outcomes.get(cell.id, rest) for cell in cells}
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """End every notebook that runs when this block is left by an exception, such as Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        _stopped.set()
+        for process in list(_running):
+            _end(process)
+        raise
+
+
+def ready() -> None:
+    """Allow notebooks to run (again) after a stop."""
+    _stopped.clear()
 
 
 def _still_to_run(cell: Cell, outcomes: dict[str, Outcome]) -> bool:
@@ -91,6 +119,7 @@ def _attempt(cells: list[Cell], limits: Limits, remaining: float, outcomes: dict
         tempfile.TemporaryFile() as words,
     ):
         process = _start(folder, words)
+        _running.add(process)
         lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         threading.Thread(target=_write, args=(process.stdin, json.dumps(job).encode()), daemon=True).start()
         threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
@@ -101,6 +130,7 @@ def _attempt(cells: list[Cell], limits: Limits, remaining: float, outcomes: dict
                 raise RuntimeError(f"the process for notebooks did not start: {told or 'no reason given'}")
             _follow(lines, {cell.id for cell in cells}, limits, remaining, outcomes)
         finally:
+            _running.discard(process)
             _end(process)
 
 

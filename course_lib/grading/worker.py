@@ -16,6 +16,7 @@ import re
 import sys
 
 GIVEN_BACK = 2000  # characters of a message
+COURSE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HIDDEN_CASE = " (in a case that is not shown)"
 IMAGE = 1_500_000  # characters of one picture
 
@@ -123,6 +124,8 @@ class Notebook:
         except BaseException:  # a hostile __repr__ or __str__ in a frame
             text = "(no traceback)"
         text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        for place, name in ((os.getcwd(), "."), (sys.prefix, "<python>"), (COURSE, "<course>")):
+            text = text.replace(place, name)  # feedback tells nothing about the machine
         name = type(error).__name__
         return {
             "output_type": "error",

@@ -1,6 +1,7 @@
 """`course grade` on a folder as it comes: every submission one right row, the batch complete, marks kept."""
 
 import csv
+import time
 import zipfile
 
 import nbformat
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from course_lib import cli
 from course_lib.grading import assignment, batch
+from course_lib.grading import execute as execution
 from course_lib.grading.execute import Outcome
 from course_lib.grading.gradebook import COURSE_ID, Marks, executed
 from course_lib.grading.merge import merge
@@ -217,3 +219,24 @@ def test_interference_and_faults_of_the_grader_cost_one_row(tmp_path, monkeypatc
     ]
     assert [total for total, _ in told] == [3, 3, 3, 3]
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_ctrl_c_ends_what_runs_and_reports_what_is_done(tmp_path, monkeypatch):
+    root = toy.course(tmp_path / "course")
+    toy.hand_in(tmp_path / "in", "ann", b"{")
+    toy.hand_in(tmp_path / "in", "bob", toy.submission(double="import time\ntime.sleep(300)"))
+    monkeypatch.setattr(batch, "_solution_passes", lambda assignment, limits: None)
+
+    def interrupt(total, row):
+        if row is not None and row.student_id == "ann":
+            while not execution._running:
+                time.sleep(0.05)
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        batch.grade("toy", tmp_path / "in", tmp_path / "out", root=root, jobs=2, told=interrupt)
+    assert time.monotonic() - started < 60
+    assert not execution._running
+    table = (tmp_path / "out" / "grades.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in table[1:]] == [["ann", "invalid"]]

@@ -8,6 +8,7 @@ import pytest
 
 from course_lib.grading.assignment import Cell
 from course_lib.grading.execute import Limits, execute
+from course_lib.workspace import ROOT
 
 QUICK = Limits(cell_s=4, memory_mb=800)
 BEGIN = """\
@@ -75,6 +76,7 @@ def test_what_an_answer_can_do_short_of_ending_the_process(monkeypatch):
         strips=STRIP,
     )
     cells[1:1] = [
+        Cell("deep", "free", "from course_lib import energies\nenergies.Banana(0.5)(None)"),
         Cell("long", "free", "print('x' * 10_000_000)"),
         Cell("html", "free", "from IPython.display import HTML, display\ndisplay(HTML('<b>1</b>'))\n1 / 0"),
     ]
@@ -109,7 +111,10 @@ def test_what_an_answer_can_do_short_of_ending_the_process(monkeypatch):
     assert len(outcomes["long"].outputs[0]["text"]) == QUICK.output_limit
     assert [set(out.get("data", {})) for out in outcomes["html"].outputs] == [{"text/plain"}, set()]
     assert outcomes["html"].outputs[-1]["ename"] == "ZeroDivisionError"
-    assert "\x1b" not in "".join(outcomes["html"].outputs[-1]["traceback"])
+    trace = "".join(outcomes["html"].outputs[-1]["traceback"])
+    assert "ZeroDivisionError" in trace
+    assert "\x1b" not in trace
+    assert str(ROOT) not in "".join(outcomes["deep"].outputs[-1]["traceback"])
 
 
 LOOPS = """\
