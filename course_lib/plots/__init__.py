@@ -8,6 +8,7 @@ viridis for energies, cividis for numbers; meaning never hangs on colour alone.
 from course_lib.plots.chains import acceptance, marginals, trace
 from course_lib.plots.landscape import landscape, scatter, track
 from course_lib.plots.show import show
+from course_lib.plots.slices import slices
 from course_lib.plots.style import CYCLE, MARKERS, colours
 from course_lib.plots.tables import heatmap, metric_table
 
@@ -22,6 +23,7 @@ __all__ = [
     "metric_table",
     "scatter",
     "show",
+    "slices",
     "trace",
     "track",
 ]
