@@ -24,7 +24,7 @@ from course_lib.gan.objectives import (
 from course_lib.gan.optimizers import adam, rmsprop, sgd
 from course_lib.gan.penalties import dragan, gradient_penalty, r1
 from course_lib.gan.player import Diverged, Player
-from course_lib.gan.rules import alternating, clipped, consensus, simultaneous, unrolled
+from course_lib.gan.rules import alternating, clipped, consensus, fixed_generator, simultaneous, unrolled
 from course_lib.gan.terms import (
     Turn,
     dual_step,
@@ -55,6 +55,7 @@ __all__ = [
     "dual_step",
     "ebgan",
     "feature_matching",
+    "fixed_generator",
     "gradient_penalty",
     "hinge",
     "historical_average",

@@ -63,7 +63,9 @@ class Arena:
         self.average = copy.deepcopy(generator).requires_grad_(False) if ema is not None else generator
         self.step = self.start = 0
         self.horizon: int | None = None
-        device = next(generator.parameters()).device
+        if not self.d.params:
+            raise ValueError("the critic has no parameters to learn")
+        device = self.d.params[0].device
         self.random = torch.Generator(device).manual_seed(seed)  # what the game draws from
         self.look = torch.Generator(device).manual_seed(seed + 1)  # what onlookers draw from
         self._check()
@@ -83,7 +85,7 @@ class Arena:
     def latents(self, n: int | None = None, random: torch.Generator | None = None) -> Tensor:
         """Points of the latent space, `[..., n, latent_dim]`, n = batch by default."""
         lead = () if self.seeds is None else (self.seeds,)
-        like = self.g.params[0]
+        like = self.d.params[0]
         z = torch.empty(
             *lead, n or self.batch, self.generator.latent_dim, dtype=like.dtype, device=like.device
         )

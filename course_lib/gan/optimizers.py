@@ -34,7 +34,7 @@ def sgd(
 def rmsprop(
     params: Tensors, grads: Tensors, memory: Any, lr: float, betas: tuple[float, float] = (0.0, 0.99)
 ) -> tuple[list[Tensor], Any]:
-    """RMSprop (Tieleman & Hinton, 2012): `g / (sqrt(v) + eps)`, v being the mean of g^2, smoothed with betas[1]."""
+    """RMSprop (Tieleman & Hinton, 2012): g over the root of the mean of g^2, smoothed with betas[1]."""
     (v,) = memory or (_zeros(grads),)
     v = [_smooth_square(a, g, betas[1]) for a, g in zip(v, grads, strict=True)]
     return [_step(p, g, a, lr, 1e-8) for p, g, a in zip(params, grads, v, strict=True)], (v,)
@@ -63,5 +63,5 @@ def _smooth_square(v: Tensor, g: Tensor, beta: float) -> Tensor:
 
 
 def _step(p: Tensor, direction: Tensor, v: Tensor, size: float, eps: float) -> Tensor:
-    """`p - size direction / (sqrt(v) + eps)`; 1e-24 gives the root a slope at 0, where dead units have theirs."""
+    """`p - size direction / (sqrt(v) + eps)`; 1e-24 gives the root a slope at 0, where dead units are."""
     return torch.addcdiv(p, direction, (v + 1e-24).sqrt() + eps, value=-size)

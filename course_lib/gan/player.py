@@ -27,4 +27,8 @@ class Player:
 
     def gradients(self, loss: Tensor, **how: bool) -> Sequence[Tensor]:
         """The gradients of the losses of all seeds with respect to this player."""
+        if not self.params:
+            raise ValueError(
+                f"the {self.name} has no parameters to learn; rule=fixed_generator() leaves it alone"
+            )
         return torch.autograd.grad(loss.sum(), self.params, materialize_grads=True, **how)

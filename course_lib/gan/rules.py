@@ -45,6 +45,26 @@ class alternating:
         return critic_loss, game.train_generator()
 
 
+@dataclass(frozen=True)
+class fixed_generator:
+    """k critic steps, and the generator stays as it is: what does a critic learn when nobody runs from it?
+
+    The generator may then be any module `z -> samples`, without parameters too.
+    """
+
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"fixed_generator needs k >= 1 critic steps, but k is {self.k}")
+
+    def __call__(self, game: Arena) -> Losses:
+        for _ in range(self.k):
+            critic_loss = game.train_critic()
+        with torch.no_grad():
+            return critic_loss, game.generator_loss(game.turn())
+
+
 def _both(game: Arena) -> tuple[Tensor, Tensor]:
     """The losses of both players on the same samples, with a graph through both."""
     turn = game.turn()

@@ -135,7 +135,7 @@ def dual_step(
     """`p~ = p - alpha f_1(D)` (Chen et al., 2018, equation 11): more mass where the critic finds too little.
 
     The fake density is the multiplier of the constraint f_1(D) >= 0, and this is its subgradient step. With
-    the best critic, logit log p_data / p, it converges to p_data, linearly and at rate 1 - alpha / (2 p_data).
+    the best critic, logit log p_data / p, it goes to p_data, linearly with factor 1 - alpha / (2 p_data).
     """
     return density - alpha * f_1(logits)
 

@@ -20,7 +20,7 @@ def _no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-# -- what is installed -----------------------------------------------------------------------------------------
+# -- what is installed -----------------------------------------------------------------------------------
 
 
 def test_digits_are_split_for_good():
@@ -49,13 +49,13 @@ def test_faces_are_the_first_hundred():
     assert only.x.min() >= -1 and only.x.max() <= 1 and only.y.all() and both.y.sum() == 100
     template = only.x[:50].mean(0).flatten()
     alike = [torch.corrcoef(torch.stack([template, x.flatten()]))[0, 1].item() for x in both.x[50:]]
-    assert sum(r > 0.3 for r in alike[:50]) > 40  # other faces resemble the mean face,
-    assert sum(r > 0.3 for r in alike[50:]) < 25  # the patches do not
+    assert sum(r > 0.3 for r in alike[:50]) > 30  # other faces resemble the mean face,
+    assert sum(r > 0.3 for r in alike[50:]) < 10  # the patches do not
     with pytest.raises(ValueError, match="'dogs'"):
         faces("dogs")
 
 
-# -- IDX files -------------------------------------------------------------------------------------------------
+# -- IDX files -------------------------------------------------------------------------------------------
 
 
 def idx(array, code, zip_=False):
@@ -138,7 +138,7 @@ def test_missing_files_are_named(tmp_path):
         mnist(tmp_path)
 
 
-# -- folders of pictures ---------------------------------------------------------------------------------------
+# -- folders of pictures ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -173,7 +173,9 @@ def test_a_folder_is_data_for_a_game(pictures):
     assert x.shape == (50, 3, 4, 4)
     kinds = {tuple(row.flatten().tolist()) for row in x}
     assert len(kinds) == 3
-    assert torch.equal(folder.sample(5, generator=g.manual_seed(1)), folder.sample(5, generator=g.manual_seed(1)))
+    assert torch.equal(
+        folder.sample(5, generator=g.manual_seed(1)), folder.sample(5, generator=g.manual_seed(1))
+    )
 
 
 def test_celeba_and_lsun_are_folders(pictures):

@@ -14,6 +14,7 @@ from course_lib.gan import (
     Game,
     History,
     alternating,
+    fixed_generator,
     gradient_penalty,
     historical_average,
     instance_noise,
@@ -33,7 +34,9 @@ def make_game(seeds=None, data=CENTRES, **how):
 
 
 def weights(game):
-    return [p.detach().clone() for net in (game.generator, game.critic, game.average) for p in net.parameters()]
+    return [
+        p.detach().clone() for net in (game.generator, game.critic, game.average) for p in net.parameters()
+    ]
 
 
 def same(a, b):
@@ -53,7 +56,7 @@ class InterruptedAt:
         return {"mean": game.sample(8).mean()}
 
 
-# -- records -------------------------------------------------------------------------------------------------
+# -- records ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seeds", [None, 3])
@@ -101,7 +104,7 @@ def test_a_watch_must_keep_its_names():
         make_game().train(2, every=1, watch=lambda g: {next(names): 0.0}, progress=False)
 
 
-# -- the same again ------------------------------------------------------------------------------------------
+# -- the same again --------------------------------------------------------------------------------------
 
 
 def test_same_seed_same_bits_and_looking_changes_nothing():
@@ -169,7 +172,7 @@ def test_a_saved_state_goes_back():
     assert same(end, weights(game))
 
 
-# -- numbers that are not numbers ------------------------------------------------------------------------------
+# -- numbers that are not numbers ------------------------------------------------------------------------
 
 
 def spoiled(at, value=math.nan):
@@ -219,7 +222,7 @@ def test_the_seed_that_diverged_is_named():
         game.train(1, progress=False)
 
 
-# -- parts -----------------------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -255,7 +258,9 @@ def test_a_data_schedule_follows_the_progress():
     assert seen == [0.25, 0.5, 0.75, 1.0]
 
 
-@pytest.mark.parametrize(("latent", "std", "bound"), [("normal", 1.0, 9.0), ("uniform", 1 / math.sqrt(3), 1.0)])
+@pytest.mark.parametrize(
+    ("latent", "std", "bound"), [("normal", 1.0, 9.0), ("uniform", 1 / math.sqrt(3), 1.0)]
+)
 def test_latent_points(latent, std, bound):
     z = make_game(2, latent=latent).latents(20_000)
     assert z.shape == (2, 20_000, 3) and z.abs().max() <= bound
@@ -285,7 +290,9 @@ def test_the_average_follows_the_generator():
     plain = make_game(ema=None)
     assert plain.average is plain.generator
     z = seeded(3)
-    assert not torch.equal(game.sample(4, generator=z), game.sample(4, generator=z.manual_seed(3), average=False))
+    assert not torch.equal(
+        game.sample(4, generator=z), game.sample(4, generator=z.manual_seed(3), average=False)
+    )
 
 
 def test_the_average_takes_over_buffers():
@@ -345,7 +352,7 @@ def test_images_and_convolutions():
         assert game.sample(3).shape == (3, 1, 6, 6)
 
 
-# -- refusals --------------------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------------
 
 
 def without_latent_dim():
@@ -376,6 +383,19 @@ def test_parts_that_do_not_fit_are_refused(how, says):
         Game(parts.pop("generator"), parts.pop("critic"), parts.pop("data"), **parts)
 
 
+def test_players_without_parameters_are_refused():
+    with pytest.raises(ValueError, match="critic has no parameters"):
+        Game(mlp([3, 8, 2]), nn.Flatten(0), CENTRES)
+    still = nn.Identity()
+    still.latent_dim = 2
+    game = Game(still, make_critic([2, 8, 1]), CENTRES, rule=fixed_generator(2))
+    game.train(3, progress=False)
+    assert game.sample(4).shape == (4, 2)
+    game.rule = alternating()
+    with pytest.raises(ValueError, match="generator has no parameters"):
+        game.train(1, progress=False)
+
+
 def test_bad_counts_are_refused():
     for how in ({"steps": 0}, {"steps": 5, "every": 6}, {"steps": 5, "every": 0}):
         with pytest.raises(ValueError, match="1 <= every <= steps"):
@@ -386,7 +406,7 @@ def test_bad_counts_are_refused():
         next(make_game().play(0))
 
 
-# -- the nets --------------------------------------------------------------------------------------------------
+# -- the nets --------------------------------------------------------------------------------------------
 
 
 def test_nets_of_one_seed_and_of_many():

@@ -150,7 +150,7 @@ def test_the_best_critic_measures_a_divergence():
 
 
 def test_reverse_kl_moves_the_generator_along_the_gradient_of_kl():
-    """At the best critic dE[fool] = dKL(q || p): q = N(m, s^2) against p = N(.5, 1), 200,000 quadrature points."""
+    """At the best critic dE[fool] = dKL(q || p), q = N(m, s^2) and p = N(.5, 1): by quadrature."""
     u = (torch.arange(200_000, dtype=F64) + 0.5) / 200_000
     z = torch.special.ndtri(u)
     m, s = torch.tensor(0.2, dtype=F64, requires_grad=True), torch.tensor(0.7, dtype=F64, requires_grad=True)

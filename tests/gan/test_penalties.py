@@ -28,7 +28,7 @@ class Recorder(Linear):
 
 
 def check_gradient_penalty(penalty):
-    """`penalty` is WGAN-GP with lam = 1, k = 1: (5 - 1)^2 = 16 on any batch of points or images, and all it implies."""
+    """WGAN-GP with lam = 1, k = 1 is (5 - 1)^2 = 16 on any batch of points or images."""
     for n, shape in ((1, (4,)), (7, (4,)), (128, (4,)), (7, (1, 2, 2)), (7, (2, 2, 1)), (5, (4, 1, 1))):
         net = Linear(W)
         value = penalty(net, points(n, *shape), points(n, *shape, seed=1), seeded())

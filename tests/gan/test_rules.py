@@ -16,6 +16,7 @@ from course_lib.gan import (
     clipped,
     consensus,
     feature_matching,
+    fixed_generator,
     hinge,
     historical_average,
     instance_noise,
@@ -42,7 +43,7 @@ def after(steps, **how):
     return norm(game)
 
 
-# -- the bilinear game f = theta psi, from (1, 1), steps of .1 ----------------------------------------------
+# -- the bilinear game f = theta psi, from (1, 1), steps of .1 -------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_regularised_rules_also_calm_the_logistic_game():
 
 
 def consensus_field(theta, psi, gamma):
-    """v + gamma grad(|v|^2 / 2) of the minimax Dirac game by differences: L_D = softplus(psi theta) = -L_G."""
+    """v + gamma grad(|v|^2 / 2) of the minimax Dirac game, L_D = softplus(psi theta), by differences."""
 
     def v(theta, psi):
         s = 1 / (1 + math.exp(-psi * theta))
@@ -108,7 +109,7 @@ def test_consensus_without_its_pull_is_simultaneous():
     assert after(50, rule=consensus(0.0)) == after(50, rule=simultaneous())
 
 
-# -- unrolling ---------------------------------------------------------------------------------------------
+# -- unrolling -------------------------------------------------------------------------------------------
 
 
 def generator_gradient(game):
@@ -127,7 +128,7 @@ class StopsTheGradient(unrolled):
 
 
 def check_unrolled_gradient(rule, k):
-    """f = theta psi at psi = 1e-9, theta = .4: df / dtheta = psi + 2 k h theta, the impostor's psi + k h theta."""
+    """f = theta psi at psi = 0, theta = .4: df / dtheta = psi + 2 k h theta; the impostor has k for 2 k."""
     game = dirac_game(theta=0.4, psi=-0.0, rule=rule)
     (grad,) = generator_gradient(game)
     assert grad.item() == pytest.approx(2 * k * 0.1 * 0.4, abs=1e-9)
@@ -199,10 +200,10 @@ def test_a_foreseen_critic_uses_its_parameters_in_every_method():
         for p, q in zip(other.parameters(), twice, strict=True):
             p.copy_(q)
     assert torch.allclose(foreseen(x), other(x)) and torch.allclose(foreseen.features(x), other.features(x))
-    assert foreseen.seeds is None and list(foreseen.parameters())[0] is twice[0]
+    assert foreseen.seeds is None and next(iter(foreseen.parameters())) is twice[0]
 
 
-# -- schedules and projections -------------------------------------------------------------------------------
+# -- schedules and projections ---------------------------------------------------------------------------
 
 
 class Counting(Game):
@@ -222,7 +223,13 @@ def counting_game(rule, **how):
 
 @pytest.mark.parametrize(
     ("rule", "moves"),
-    [(alternating(3), "cccg"), (simultaneous(), "cg"), (unrolled(2), "cg"), (consensus(0.5), "cg")],
+    [
+        (fixed_generator(2), "cc"),
+        (alternating(3), "cccg"),
+        (simultaneous(), "cg"),
+        (unrolled(2), "cg"),
+        (consensus(0.5), "cg"),
+    ],
 )
 def test_who_moves_when(rule, moves):
     game = counting_game(rule)
@@ -265,15 +272,16 @@ def test_clipping_bounds_every_critic_weight_and_no_other(rule):
         lambda: alternating(0),
         lambda: alternating(5, at_most=4),
         lambda: unrolled(-1),
+        lambda: fixed_generator(0),
         lambda: clipped(alternating(), 0),
     ],
 )
 def test_bad_rules_are_refused(make):
-    with pytest.raises(ValueError, match="needs|looks"):
+    with pytest.raises(ValueError, match=r"needs|looks"):
         make()
 
 
-# -- optimisers ----------------------------------------------------------------------------------------------
+# -- optimisers ------------------------------------------------------------------------------------------
 
 
 def adam_on_paper(p, grads, lr, b1, b2):
@@ -324,7 +332,7 @@ def test_adam_has_a_slope_where_a_gradient_is_zero():
     assert slope.isfinite().all()
 
 
-# -- seeds at once -------------------------------------------------------------------------------------------
+# -- seeds at once ---------------------------------------------------------------------------------------
 
 
 class Scripted(Game):
@@ -343,7 +351,7 @@ class Scripted(Game):
 
 
 def one_of(net, s, make):
-    """Seed s of a batched net as a net of its own; nn.Linear keeps its weights as [out, in], ours as [in, out]."""
+    """Seed s of a batched net as a net of its own; nn.Linear keeps weights [out, in], ours [in, out]."""
     alone = make(None)
     turned = {id(m.weight) for m in alone.modules() if isinstance(m, nn.Linear)}
     with torch.no_grad():
@@ -410,7 +418,7 @@ def test_three_seeds_at_once_are_three_games(variant):
         assert torch.allclose(game.average(z)[s], single.average(z), atol=1e-8)
 
 
-# -- noise ---------------------------------------------------------------------------------------------------
+# -- noise -----------------------------------------------------------------------------------------------
 
 
 def test_instance_noise_has_its_scale_and_its_schedule():

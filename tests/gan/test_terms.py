@@ -40,7 +40,7 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, dtype=F64, generator=seeded(seed))
 
 
-# -- pull-away ---------------------------------------------------------------------------------------------
+# -- pull-away -------------------------------------------------------------------------------------------
 
 
 def check_pull_away(term):
@@ -90,7 +90,7 @@ def test_pull_away():
         term(turn_of(normal(1, 3), normal(1, 3)))
 
 
-# -- feature matching --------------------------------------------------------------------------------------
+# -- feature matching ------------------------------------------------------------------------------------
 
 
 def test_feature_matching_compares_means_and_nothing_else():
@@ -130,7 +130,7 @@ def test_feature_matching_can_replace_the_objective():
     assert (game.sample(500).mean(0) - game.data.mean(0)).abs().max() < 0.1
 
 
-# -- historical averaging ----------------------------------------------------------------------------------
+# -- historical averaging --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_historical_average_is_the_distance_from_the_mean_of_the_past():
     )
 
 
-# -- the primal-dual step ----------------------------------------------------------------------------------
+# -- the primal-dual step --------------------------------------------------------------------------------
 
 
 def primal_dual(sigma=0.7, alpha=0.3):
@@ -184,7 +184,7 @@ def primal_dual(sigma=0.7, alpha=0.3):
 
 
 def test_kernel_matching_is_equation_13():
-    """With p~ held fixed its gradient is that of (2 alpha / m) sum_i f_1(D(x_i)) p(x_i), its value alpha^2 mean f_1^2."""
+    """With p~ fixed: gradient that of (2 alpha / m) sum_i f_1(D(x_i)) p(x_i), value alpha^2 mean f_1^2."""
     turn, fake, density, f_1, alpha, term = primal_dual()
     value = term(turn)
     (grad,) = torch.autograd.grad(value, fake)
@@ -210,7 +210,7 @@ def test_the_dual_step_finds_the_data_from_a_single_atom(alpha):
     assert torch.allclose(after / 1e-6, torch.full_like(after, 1 - 4 * alpha), atol=1e-4)
 
 
-# -- locally stable ----------------------------------------------------------------------------------------
+# -- locally stable --------------------------------------------------------------------------------------
 
 
 def test_locally_stable_is_the_squared_slope_of_the_critics_game():
@@ -235,7 +235,7 @@ def test_locally_stable_on_the_bilinear_game():
     assert game.g.gradients(loss)[0].item() == pytest.approx(1 + 0.8)
 
 
-# -- minibatch discrimination ------------------------------------------------------------------------------
+# -- minibatch discrimination ----------------------------------------------------------------------------
 
 
 def test_closeness_is_the_mean_over_the_others():
@@ -283,7 +283,7 @@ def test_layers_keep_seeds_apart(seeds):
             assert not torch.equal(out[1], other[1])
 
 
-# -- norms -------------------------------------------------------------------------------------------------
+# -- norms -----------------------------------------------------------------------------------------------
 
 
 def test_batch_norm_is_torchs():

@@ -50,7 +50,7 @@ class Linear(nn.Module):
 
 
 def dirac_game(theta=1.0, psi=-1.0, **how):
-    """Data at 0, one fake at theta, critic psi x. With `wasserstein` the game is bilinear: L_D = theta psi = -L_G."""
+    """Data at 0, one fake at theta, critic psi x; with `wasserstein` L_D = theta psi = -L_G, bilinear."""
     how = {
         "objective": wasserstein,
         "optimizer": sgd,

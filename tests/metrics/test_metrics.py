@@ -35,7 +35,7 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, dtype=F64, generator=seeded(seed))
 
 
-# -- coverage --------------------------------------------------------------------------------------------------
+# -- coverage --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mixture", [ring(), grid(), energies.ring(radius=2.0, scale=0.02)])
@@ -102,7 +102,7 @@ def test_classes_counts_those_above_a_share():
     assert classes(nn.functional.one_hot(both, 5).float()).tolist() == [2, 1]
 
 
-# -- transport -------------------------------------------------------------------------------------------------
+# -- transport -------------------------------------------------------------------------------------------
 
 
 def test_wasserstein_on_the_line_is_the_distance_of_sorted_samples():
@@ -131,7 +131,7 @@ def test_wasserstein_refuses_what_it_cannot_transport():
         wasserstein(normal(0, 2), normal(5, 2))
 
 
-# -- classifiers -----------------------------------------------------------------------------------------------
+# -- classifiers -----------------------------------------------------------------------------------------
 
 
 def test_js_estimate_of_the_best_critic_is_js():
@@ -189,7 +189,7 @@ def test_frechet_of_fewer_samples_than_features_is_finite():
         frechet(x[:1], x)
 
 
-# -- slopes ----------------------------------------------------------------------------------------------------
+# -- slopes ----------------------------------------------------------------------------------------------
 
 
 def test_layer_slopes_of_a_linear_chain():
@@ -221,7 +221,7 @@ def test_layer_slopes_with_seeds():
 
 
 def test_slopes_refuse_nets_without_layers():
-    with pytest.raises(ValueError, match="no nn.Linear"):
+    with pytest.raises(ValueError, match=r"no nn\.Linear"):
         layer_slopes(nn.Flatten(0), torch.randn(3))
     with pytest.raises(ValueError, match="at least 3 layers"):
         growth_per_layer(torch.ones(2))
