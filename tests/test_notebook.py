@@ -190,6 +190,7 @@ def test_show_source_sees_through_a_decorator(shown):
 
     show_source(wrapped)
     assert "def run(" in shown[0]["text/plain"]
+    assert "course_lib/sampling/runs.py" in shown[0]["text/plain"]
 
 
 @pytest.mark.parametrize(
