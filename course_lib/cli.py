@@ -171,6 +171,18 @@ def test(context: typer.Context) -> None:
     )
 
 
+@app.command(context_settings=PASS_ON)
+def bench(name: str, context: typer.Context) -> None:
+    """Measure: run benchmarks/NAME.py, which prints one table. Words after the name are passed on."""
+    from course_lib.install import ROOT, hand_over
+
+    script = ROOT / "benchmarks" / f"{name}.py"
+    if not script.is_file():
+        known = ", ".join(sorted(path.stem for path in script.parent.glob("*.py")))
+        raise FileNotFoundError(f"there is no benchmark {name!r}; there is {known}")
+    hand_over([sys.executable, str(script), *context.args])
+
+
 @app.command("lock")
 def relock(upgrade: Annotated[bool, typer.Option(help="take the newest versions that fit")] = False) -> None:
     """Write constraints.lock anew from pyproject.toml."""

@@ -85,3 +85,15 @@ def test_it_runs_as_course_py_starts_it():
     assert done.returncode == 0, done.stderr
     for word in ("lab", "doctor", "renew", "test", "lock"):
         assert word in done.stdout
+
+
+def test_bench_runs_the_script_of_that_name(monkeypatch, handed):
+    assert run(monkeypatch, "bench", "sampling", "100") == 0
+    ((command, _),) = handed
+    assert command == [sys.executable, str(install.ROOT / "benchmarks" / "sampling.py"), "100"]
+
+
+def test_an_unknown_benchmark_is_named_with_those_there_are(monkeypatch, handed, capsys):
+    assert run(monkeypatch, "bench", "nothing") == 2
+    said = capsys.readouterr().err
+    assert "no benchmark 'nothing'" in said and "sampling" in said and handed == []

@@ -31,8 +31,11 @@ def test_conda_has_the_same_packages_and_ranges():
     packages, pip = conda()
     python = packages.pop("python")
     packages.pop("pip")
+    tools = {r.name: r.specifier for r in map(Requirement, PROJECT["optional-dependencies"]["test"])}
+    for name in ("pytest", "nbval"):  # what runs the notebooks as tests, there too
+        assert packages.pop(name) == tools[name]
     assert packages == {CONDA_NAMES.get(name, name): r.specifier for name, r in BASE.items()}
-    assert pip == ["-e ."]
+    assert pip == ["-e .[test]"]
     needed = SpecifierSet(PROJECT["requires-python"])
     assert [v for v in ("3.10", "3.11", "3.12", "3.13") if v in python] == ["3.11", "3.12", "3.13"]
     assert all(v in needed for v in ("3.11", "3.12", "3.13"))
