@@ -20,11 +20,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
+from course_lib.workspace import ROOT
+
 from .assignment import Cell
 
 STARTUP_S = 180  # torch may be slow to import on a busy machine
 MAX_REPORT = 64 << 20  # bytes that one process may report
-WORKER = ("-m", "course_lib.grading.worker")
+WORKER = ("-P", "-m", "course_lib.grading.worker")
 FATAL = ("timeout", "crashed", "memory")
 
 
@@ -197,6 +199,7 @@ def _environment(folder: str) -> dict[str, str]:
     keep = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV", "CONDA_PREFIX")
     return {
         **{name: os.environ[name] for name in keep if name in os.environ},
+        "PYTHONPATH": str(ROOT),  # the library of whoever grades, and no other
         "HOME": folder,
         "IPYTHONDIR": folder,
         "TMPDIR": folder,

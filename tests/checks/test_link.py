@@ -191,6 +191,11 @@ def test_endless_recursion_through_call_backs_ends():
         call_back()
 
 
+def longer(message):
+    """16 bytes more than the tensors need, with a length that says so."""
+    return struct.pack("<I", len(message) + 16) + message[4:] + bytes(16)
+
+
 def corrupt(message, at, byte):
     return message[:at] + bytes([byte]) + message[at + 1 :]
 
@@ -203,6 +208,7 @@ def corrupt(message, at, byte):
         struct.pack("<II", 8, 1 << 30),
         pack({"n": 1}, [torch.ones(3)])[:-1],
         pack({"n": 1}, [torch.ones(3)]) + b"0",
+        longer(pack({"n": 1}, [torch.ones(3)])),
         corrupt(pack({"n": 1}, [torch.tensor([True])]), -16, 7),
         pack({"n": 1}, [torch.ones(3)]).replace(b"[3]", b"[9]"),
         pack({"n": 1}, [torch.ones(3)]).replace(b"[3]", b"[-]"),
