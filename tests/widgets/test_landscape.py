@@ -404,6 +404,7 @@ def test_the_heat_map_and_the_contours_hold_the_energy():
     assert sum(drawn.counts) == len(points) > 100
     sigmas = np.linalg.norm(points, axis=1)  # contours stand at one, two, three standard deviations
     assert np.abs(sigmas[:, None] - [1, 2, 3]).min(1).max() < 0.02
+    assert set(np.rint(sigmas)) == {1, 2, 3}
     assert drawn.valleys == [pytest.approx([0, 0], abs=1e-6)]
     funnel = picture.background(energies.Funnel(2), (-40.0, 40.0, -40.0, 40.0))
     assert funnel.high > 1e10 and funnel.height == picture.CEILING and funnel.top <= picture.BRIGHTEST
