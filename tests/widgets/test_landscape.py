@@ -410,6 +410,14 @@ def test_the_heat_map_and_the_contours_hold_the_energy():
     assert funnel.high > 1e10 and funnel.height == picture.CEILING and funnel.top <= picture.BRIGHTEST
 
 
+def test_a_valley_holds_only_what_is_near_it():
+    valleys = [[4.0, 0.0], [-4.0, 0.0], [0.0, 9.0]]
+    assert picture.reach(valleys) == pytest.approx(4.0)
+    points = torch.tensor([[0.0, 4.5], [3.0, 1.0], [4.0, 0.5], [torch.nan, 0.0]])
+    assert picture.occupied(points, valleys) == 1
+    assert picture.occupied(torch.tensor([[0.0, 4.5]]), valleys[:2]) == 0
+
+
 def test_repr_is_stable():
     assert repr(LandscapeExplorer(n=3, steps=0)) == (
         "LandscapeExplorer(GaussianMixture, HMC(step_size=0.15, n_leapfrog=10), n=3, seed=0)"
