@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -71,9 +71,11 @@ def cogenerate(
         raise ValueError(f'anneal must be "ais" or "smc", but it is {anneal!r}')
     bridge, groups = posterior.bridge(path), len(posterior.x_o)
     moves = (3 if anneal == "smc" else 1) if moves is None else moves
-    options = {"moves": moves, "groups": groups, "generator": generator, "progress": progress}
+    options: dict[str, Any] = {"moves": moves, "groups": groups, "generator": generator, "progress": progress}
     with frozen(posterior.generator):
         if anneal == "smc":
+            if isinstance(kernel, Sequence):
+                raise ValueError("smc adapts one kernel as it goes; pass a single HMC, or None")
             out = smc(bridge, n, kernel=kernel, cess=cess, warm_start=warm_start, keep=bool(keep), **options)
         else:
             betas = geometric_betas(400, 1e-4) if betas is None else betas

@@ -12,6 +12,8 @@ from torch import Tensor
 class Observation(Protocol):
     """A linear map of x, in columns: `forward [D, C] -> [m, C]` and its transpose `back [m, C] -> [D, C]`."""
 
+    data_dim: int
+
     def count(self) -> Tensor:
         """How many numbers are seen of each of B observations: `[B]`, or `[1]` where all see the same."""
 

@@ -60,17 +60,18 @@ class Fit(Landscape):
             return value.detach(), grad
         outputs = self.columns_net.forward(self.columns(x))
         residual = self.residual(self.columns_net.merged(outputs[-1]))
-        return self._log_density(residual.square().sum(0)), self._pull(outputs, residual)
+        return self._log_density(residual.square().sum(0)), self._pull(self.columns_net, outputs, residual)
 
     def grad(self, x: Tensor) -> Tensor:
         if self.columns_net is None:
             return self.value_and_grad(x)[1]
         outputs = self.columns_net.forward(self.columns(x))
-        return self._pull(outputs, self.residual(self.columns_net.merged(outputs[-1])))
+        residual = self.residual(self.columns_net.merged(outputs[-1]))
+        return self._pull(self.columns_net, outputs, residual)
 
-    def _pull(self, outputs: list[Tensor], residual: Tensor) -> Tensor:
+    def _pull(self, net: Columns, outputs: list[Tensor], residual: Tensor) -> Tensor:
         slope = residual / -self.per_chain(self.noise_var, residual.shape[1]).to(residual)
-        return self.columns_net.back(outputs, self.observe.back(slope)).T
+        return net.back(outputs, self.observe.back(slope)).T
 
 
 class LatentPosterior(Posterior):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 Energy = Callable[[Tensor], Tensor]
 """Any callable `[C, D] -> [C]`: the energy of each of C chains, in nats."""
+
+Numbers = Tensor | Sequence | float
+"""What `torch.as_tensor` understands: a tensor, nested lists, or one number."""
 
 Box = tuple[float, float, float, float]
 
@@ -70,7 +73,7 @@ class Landscape:
             )
         return x.T
 
-    def to(self, *args, **kwargs) -> Self:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """A copy with its tensors on another device or of another dtype, like `Tensor.to`."""
         moved = copy.copy(self)
         moved._like = self._like.to(*args, **kwargs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import torch
 from torch import Tensor
 
 from course_lib.energies.base import Energy, Landscape, value_and_grad
 
-Beta = float | Tensor
+Beta: TypeAlias = float | Tensor
 
 
 def _plus(a: Tensor, beta: Beta, b: Tensor) -> Tensor:
@@ -48,7 +50,7 @@ class Bridge:
         """The landscape at inverse temperature `beta`, one number or one per chain `[C]`."""
         return BridgeAt(self, beta)
 
-    def move(self, state, beta: Beta, new_beta: Beta):
+    def move(self, state: Any, beta: Beta, new_beta: Beta) -> Any:
         """The same chains at another temperature: u and grad re-formed from `aux`, at no gradient's cost."""
         u_delta, grad_delta = state.aux
         by = new_beta - beta
@@ -64,7 +66,7 @@ class BridgeAt(Landscape):
     def __call__(self, x: Tensor) -> Tensor:
         return self.bridge.base(x) + self.beta * self.bridge.delta(x)
 
-    def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def value_and_grad(self, x: Tensor) -> tuple[Tensor, ...]:
         u, grad, u_delta, grad_delta = self.bridge.parts(x)
         return _plus(u, self.beta, u_delta), _plus(grad, self.beta, grad_delta), u_delta, grad_delta
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib.energies.base import Landscape
+from course_lib.energies.base import Landscape, Numbers
 
 
 class Gaussian(Landscape):
@@ -17,7 +17,7 @@ class Gaussian(Landscape):
     `log_z = D/2 log(2 pi) + 1/2 log det C`. Raises ValueError where C is no covariance.
     """
 
-    def __init__(self, mean, cov=1.0):
+    def __init__(self, mean: Numbers, cov: Numbers = 1.0):
         self.mean = torch.as_tensor(mean, dtype=torch.get_default_dtype())
         if self.mean.dim() != 1:
             raise ValueError(f"mean must have shape [D], but it has shape {list(self.mean.shape)}")
@@ -70,7 +70,7 @@ class GaussianMixture(Landscape):
     `log_z = D/2 log(2 pi s^2)`.
     """
 
-    def __init__(self, means, scale: float, weights=None):
+    def __init__(self, means: Numbers, scale: float, weights: Numbers | None = None):
         self.means = torch.as_tensor(means, dtype=torch.get_default_dtype())
         if self.means.dim() != 2:
             raise ValueError(f"means must have shape [K, D], but they have shape {list(self.means.shape)}")

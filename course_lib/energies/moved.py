@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib.energies.base import Landscape
+from course_lib.energies.base import Landscape, Numbers
 
 
 class Moved(Landscape):
@@ -17,7 +17,7 @@ class Moved(Landscape):
     `log_z = base.log_z + D log s`. A proposal that can be moved about, and the way to give StudentT a place.
     """
 
-    def __init__(self, base: Landscape, centre, scale: float = 1.0):
+    def __init__(self, base: Landscape, centre: Numbers, scale: float = 1.0):
         self.base, self.dim, self.scale = base, base.dim, float(scale)
         self.centre = torch.as_tensor(centre, dtype=torch.get_default_dtype())
         if self.centre.shape != (self.dim,):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib.energies.base import Energy, Landscape, value_and_grad
+from course_lib.energies.base import Energy, Landscape, Numbers, value_and_grad
 from course_lib.energies.bridge import Bridge
 from course_lib.energies.gaussian import Gaussian
 
@@ -104,7 +104,7 @@ class LinearPosterior(Posterior):
     `log N(observed; b, W W' + noise_var I)`: the ground truth of annealing and of co-generation.
     """
 
-    def __init__(self, weight, bias, observed, noise_var: float):
+    def __init__(self, weight: Numbers, bias: Numbers, observed: Numbers, noise_var: float):
         weight, bias, observed = (torch.as_tensor(t, dtype=torch.float64) for t in (weight, bias, observed))
         if weight.dim() != 2 or bias.shape != weight.shape[:1] or observed.shape != weight.shape[:1]:
             raise ValueError(

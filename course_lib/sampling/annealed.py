@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from course_lib.energies import Bridge
+from course_lib.energies.bridge import Beta
 from course_lib.sampling.compiled import Compiled
 from course_lib.sampling.diagnostics import log_mean_exp, weight_ess
 from course_lib.sampling.importance import systematic
@@ -105,6 +106,13 @@ def one_kernel_per_temperature(kernel: Kernel | Sequence[Kernel], count: int) ->
     return kernels
 
 
+def base_log_z(bridge: Bridge) -> float:
+    """log Z of the base, without which no weight says anything about the target."""
+    if bridge.base.log_z is None:
+        raise ValueError(f"annealing needs a base with a known log_z; {type(bridge.base).__name__} has none")
+    return bridge.base.log_z
+
+
 def pick(state: State, index: Tensor) -> State:
     """The chains `index: [C']` of a state."""
     x = state.x[index].T.contiguous().T
@@ -150,8 +158,9 @@ def ais(
     """
     betas = check_betas(betas)
     kernels = one_kernel_per_temperature(kernel, len(betas) - 1)
-    if min(n, groups, moves) < 1 or bridge.base.log_z is None:
-        raise ValueError(f"ais needs n, groups, moves >= 1 and a base with log_z, got {n}, {groups}, {moves}")
+    log_z_base = base_log_z(bridge)
+    if min(n, groups, moves) < 1:
+        raise ValueError(f"ais needs n, groups, moves >= 1, but got {n}, {groups}, {moves}")
     if compile:
         kernels = [Compiled(one) for one in kernels]
     keep, kept, acceptance, finished, t = set(keep), [], [], True, 0
@@ -176,10 +185,18 @@ def ais(
         except KeyboardInterrupt:
             finished, t = False, len(acceptance)
             warnings.warn(f"interrupted at temperature {t} of {len(betas) - 1}", stacklevel=2)
-    return summarise(state.x, log_w, bridge.base.log_z, acceptance, kept, betas[: t + 1], finished)
+    return summarise(state.x, log_w, log_z_base, acceptance, kept, betas[: t + 1], finished)
 
 
-def move_at(bridge, state, before, beta, kernel, moves, generator) -> tuple[State, Tensor]:
+def move_at(
+    bridge: Bridge,
+    state: State,
+    before: Beta,
+    beta: Beta,
+    kernel: Kernel,
+    moves: int,
+    generator: torch.Generator | None,
+) -> tuple[State, Tensor]:
     """The chains moved to the landscape at `beta` and stepped there, and their mean acceptance `[C]`."""
     state, energy = bridge.move(state, before, beta), bridge.at(beta)
     total = torch.zeros_like(state.u)
@@ -189,7 +206,15 @@ def move_at(bridge, state, before, beta, kernel, moves, generator) -> tuple[Stat
     return state, total / moves
 
 
-def summarise(x, log_w, log_z_base, acceptance, kept, betas, finished) -> Annealed:
+def summarise(
+    x: Tensor,
+    log_w: Tensor,
+    log_z_base: float,
+    acceptance: list[Tensor],
+    kept: list[Kept],
+    betas: Tensor,
+    finished: bool,
+) -> Annealed:
     one = len(log_w) == 1
     log_z, effective = log_mean_exp(log_w) + log_z_base, weight_ess(log_w)
     if one:
@@ -216,7 +241,7 @@ def ais_reverse(
     """
     betas = check_betas(betas)
     kernels = one_kernel_per_temperature(kernel, len(betas) - 1)
-    acceptance = []
+    log_z_base, acceptance = base_log_z(bridge), list[Tensor]()
     with torch.no_grad():
         state = kernels[-1].init(bridge.at(1.0), x)
         log_w, at = torch.zeros(1, len(x), dtype=torch.float64, device=x.device), 1.0
@@ -225,8 +250,8 @@ def ais_reverse(
             state, rate = move_at(bridge, state, at, beta, kernels[t - 1], moves, generator)
             log_w, at = log_w - (beta - before) * state.aux[0].double(), beta
             acceptance.insert(0, rate.mean())
-    result = summarise(state.x, -log_w, bridge.base.log_z, acceptance, [], betas, True)
-    return result._replace(log_w=log_w[0], log_z=bridge.base.log_z - log_mean_exp(-log_w)[0])
+    result = summarise(state.x, -log_w, log_z_base, acceptance, [], betas, True)
+    return result._replace(log_w=log_w[0], log_z=log_z_base - log_mean_exp(-log_w)[0])
 
 
 def sandwich(forward: Annealed, reverse: Annealed) -> Sandwich:

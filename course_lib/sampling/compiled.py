@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,13 +15,15 @@ from course_lib.energies.bridge import BridgeAt
 from course_lib.sampling.mcmc import Info, Kernel, Noise, State
 
 
-def _transition(kernel, energy, beta: Tensor | None, state: State, noise: Noise) -> tuple[State, Info]:
+def _transition(
+    kernel: Kernel, energy: Any, beta: Tensor | None, state: State, noise: Noise
+) -> tuple[State, Info]:
     # beta comes as a tensor, so that a new temperature is a new number and not a new graph.
     return kernel.move(energy if beta is None else energy.at(beta), state, noise)
 
 
 @functools.cache
-def _compile():
+def _compile() -> Callable:
     import torch._dynamo  # takes a second or two, so only when asked for
 
     # Every new shape, kernel or energy is one more graph; the default limit of 8 is for whole models.
@@ -37,7 +41,8 @@ class Compiled:
 
     def __init__(self, kernel: Kernel):
         self.kernel = kernel
-        self.step_size, self.init, self.draw = kernel.step_size, kernel.init, kernel.draw
+        self.step_size, self.init = kernel.step_size, kernel.init
+        self.draw, self.move = kernel.draw, kernel.move
         self._plain = False
 
     def step(
@@ -47,7 +52,8 @@ class Compiled:
         function = value_and_grad(energy)
         if self._plain:
             return self.kernel.move(function, state, noise)
-        landscape, beta = function.energy, None
+        landscape: Any = function.energy
+        beta = None
         if isinstance(landscape, BridgeAt):
             beta = torch.as_tensor(landscape.beta, dtype=state.x.dtype, device=state.x.device)
             landscape = landscape.bridge

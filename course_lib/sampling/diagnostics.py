@@ -6,6 +6,7 @@ The definitions are those of Vehtari, Gelman, Simpson, Carpenter & Bürkner (202
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ def _ess_one(x: Tensor) -> float:
     return x.numel() / max(tau, 1 / math.log10(x.numel()))
 
 
-def _per_dimension(x: Tensor, statistic) -> Tensor:
+def _per_dimension(x: Tensor, statistic: Callable[[Tensor], float]) -> Tensor:
     x = torch.as_tensor(x).detach().double()
     if x.dim() not in (2, 3):
         raise ValueError(f"chains have shape [T, C] or [T, C, D], but x has shape {list(x.shape)}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from course_lib.energies import Bridge
-from course_lib.sampling.annealed import Annealed, Kept, move_at, resample_groups, summarise
+from course_lib.sampling.annealed import Annealed, Kept, base_log_z, move_at, resample_groups, summarise
 from course_lib.sampling.diagnostics import log_mean_exp, weight_ess
 from course_lib.sampling.importance import systematic
 from course_lib.sampling.mcmc import HMC
@@ -99,6 +99,7 @@ def smc(
             "smc needs n, groups, moves >= 1, 0 < cess < 1 and warm_start = 0 or >= n, "
             f"but got n={n}, groups={groups}, moves={moves}, cess={cess}, warm_start={warm_start}"
         )
+    log_z_base = base_log_z(bridge)
     kernel = HMC(0.3, 5, jitter=0.5) if kernel is None else kernel
     one = torch.zeros(groups, dtype=torch.float64)
     with torch.no_grad():
@@ -144,7 +145,7 @@ def smc(
         effective = weight_ess(log_w)
         everyone = torch.ones(groups, dtype=torch.bool, device=x.device)
         state, log_w = resample_groups(state, log_w, everyone, generator)
-    result = summarise(state.x, log_w, bridge.base.log_z, acceptance, kept, torch.stack(betas), True)
+    result = summarise(state.x, log_w, log_z_base, acceptance, kept, torch.stack(betas), True)
     return result._replace(weight_ess=effective[0] if groups == 1 else effective)
 
 

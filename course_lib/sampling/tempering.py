@@ -86,7 +86,7 @@ def parallel_tempering(
             )
         ladder = ladder.to(x)
         steps_per_chain = torch.stack([torch.as_tensor(one.step_size) for one in kernels]).to(x)
-        all_chains = replace(kernels[0], step_size=steps_per_chain.repeat_interleave(n))
+        all_chains: Kernel = replace(kernels[0], step_size=steps_per_chain.repeat_interleave(n))  # type: ignore[type-var]
         energy = bridge.at(ladder.repeat_interleave(n))
         state = all_chains.init(energy, x)
         recorded, finished, done = [], True, 0

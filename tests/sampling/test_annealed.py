@@ -378,12 +378,21 @@ def test_an_interrupted_anneal_keeps_the_temperature_it_reached():
     assert result.acceptance.shape == (6,)
 
 
+def nameless(bridge):
+    """The same bridge from a base whose normaliser is unknown."""
+    base = Posterior(Gaussian([0.0, 0.0]), lambda x: x[:, 0])
+    return Bridge(base, bridge.delta)
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
         (lambda b, k: ais(b, 0, [0.0, 1.0], k), "n, groups, moves >= 1"),
         (lambda b, k: ais(b, 5, [0.0, 1.0], k, moves=0), "n, groups, moves >= 1"),
         (lambda b, k: ais(b, 5, [0.0, 0.5, 1.0], [k]), "2 kernels are needed"),
+        (lambda b, k: ais(nameless(b), 5, [0.0, 1.0], k), "known log_z"),
+        (lambda b, k: ais_reverse(nameless(b), torch.zeros(5, 2), [0.0, 1.0], k), "known log_z"),
+        (lambda b, k: smc(nameless(b), 5), "known log_z"),
         (lambda b, k: sigmoid_betas(0), "n >= 1"),
         (lambda b, k: sigmoid_betas(5, 4, -4), "low < high"),
         (lambda b, k: geometric_betas(5, 0.0), "0 < first"),
