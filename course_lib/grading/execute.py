@@ -130,15 +130,17 @@ def _attempt(cells: list[Cell], limits: Limits, remaining: float, outcomes: dict
                 words.seek(0)
                 told = words.read().decode(errors="replace")[-1000:]
                 raise RuntimeError(f"the process for notebooks did not start: {told or 'no reason given'}")
-            _follow(lines, {cell.id for cell in cells}, limits, remaining, outcomes)
+            _follow(lines, [cell.id for cell in cells], limits, remaining, outcomes)
         finally:
             _running.discard(process)
             _end(process)
 
 
-def _follow(lines, ids: set[str], limits: Limits, remaining: float, outcomes: dict[str, Outcome]) -> None:
+def _follow(lines, ids: list[str], limits: Limits, remaining: float, outcomes: dict[str, Outcome]) -> None:
     """Take reports until the last cell or the first fault; whoever did not report has not passed."""
-    over, cell, deadline = time.monotonic() + remaining, "", time.monotonic() + limits.cell_s
+    over, deadline = time.monotonic() + remaining, time.monotonic() + limits.cell_s
+    cell = next((id for id in ids if id not in outcomes), ids[0])  # to blame if no cell ever starts
+    begun = False
     while True:
         try:
             message = _parsed(lines, min(deadline, over) - time.monotonic())
@@ -147,14 +149,14 @@ def _follow(lines, ids: set[str], limits: Limits, remaining: float, outcomes: di
             outcomes[cell] = Outcome("timeout", f"no end within {left}")
             return
         if message.get("start") in ids:
-            cell, deadline = message["start"], time.monotonic() + limits.cell_s
-        elif cell and message.get("done") == cell:
+            cell, begun, deadline = message["start"], True, time.monotonic() + limits.cell_s
+        elif begun and message.get("done") == cell:
             outcome = _outcome(message)
             if cell not in outcomes or outcome.status in FATAL:
                 outcomes[cell] = outcome
             if outcome.status in FATAL:
                 return  # the others get a process that has its memory back
-        elif message.get("end") and ids <= outcomes.keys():
+        elif message.get("end") and outcomes.keys() >= set(ids):
             return
         else:  # the process is gone, or writes what no worker of ours writes
             outcomes[cell] = Outcome("crashed", "the process ended in this cell")

@@ -1,5 +1,6 @@
 """Every cell ends in one outcome, a fault costs its own task only, and nothing is left behind."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -186,17 +187,34 @@ def test_a_worker_that_cannot_start_is_an_error_of_ours(monkeypatch):
 
 
 FORGED = """\
-import json
-print(json.dumps({'ready': 1}))
-print(json.dumps({'done': 'test-a', 'status': 'passed'}))
-print(json.dumps({'end': 1}))
+import json, sys
+for message in json.loads(sys.argv[1]):
+    print(json.dumps(message))
 """
+PASS = {"done": "test-a", "status": "passed"}
 
 
-def test_reports_out_of_order_pass_nothing(monkeypatch):
-    monkeypatch.setattr("course_lib.grading.execute.WORKER", ("-c", FORGED))
-    outcomes = execute(notebook(a="def a(x): return 8"), Limits(cell_s=2, total_s=3))
-    assert "passed" not in {outcome.status for outcome in outcomes.values()}
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        [{"ready": 1}],
+        [{"ready": 1}, PASS, {"end": 1}],
+        [{"ready": 1}, {"start": "begin"}, PASS, {"start": "a"}],
+        [{"ready": 1}, {"start": "other"}, PASS],
+        [{"ready": 1}, 7, [PASS], PASS],
+    ],
+)
+def test_reports_that_no_worker_writes_pass_nothing(monkeypatch, messages):
+    worker = ("-c", FORGED, json.dumps(messages))
+    monkeypatch.setattr("course_lib.grading.execute.WORKER", worker)
+    cells = notebook(a="def a(x): return 8")
+    if not messages:
+        with pytest.raises(RuntimeError, match="did not start"):
+            execute(cells, QUICK)
+        return
+    outcomes = execute(cells, QUICK)
+    assert [outcome.status for outcome in outcomes.values()] == ["crashed"] * 3
 
 
 def test_limits_must_be_positive():
