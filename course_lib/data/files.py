@@ -23,8 +23,7 @@ PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 def read_idx(path: str | Path) -> Tensor:
     """An IDX file, gzipped or not, as a tensor of the type and shape that its header says.
 
-    Raises FileNotFoundError, or ValueError where the header is no IDX header or bytes are missing or left
-    over.
+    Raises FileNotFoundError, or ValueError where the header is wrong, or bytes are missing or left over.
     """
     path = Path(path)
     if not path.is_file():
@@ -115,9 +114,7 @@ class ImageFolder:
         return len(self.files)
 
     def __getitem__(self, i: int) -> Tensor:
-        """Picture i, `[channels, size, size]`. Raises ValueError, naming the file, where it cannot be
-        read.
-        """
+        """Picture i, `[channels, size, size]`. Raises ValueError, naming a file that cannot be read."""
         from PIL import Image
 
         try:

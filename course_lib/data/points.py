@@ -23,8 +23,7 @@ def _uniform(n: int, *shape: int, generator: torch.Generator | None, like: Tenso
 class Mixture:
     """K equal round Gaussians: centres `means [K, D]`, standard deviation `scale`, `weights [K]`.
 
-    Raises ValueError for centres that are no `[K, D]`, a scale <= 0 or weights that are not K positive
-    numbers.
+    Raises ValueError for other shapes, a scale <= 0 or weights that are not positive.
     """
 
     def __init__(self, means: Any, scale: float, weights: Any = None):
@@ -129,8 +128,7 @@ def parallel_lines(theta: float = 1.0) -> tuple[Line, Line]:
 
 @dataclass(frozen=True)
 class CubeFrames:
-    """The edges of nested cubes around the origin, 12 each, equally likely: a hard 1-D set in three
-    dimensions.
+    """The edges of nested cubes around the origin, 12 each, equally likely: a hard 1-D set in 3-D.
 
     half_widths: of each cube. `edges(x)` tells which edge a point is nearest to, and how far.
     """

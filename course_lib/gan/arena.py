@@ -192,11 +192,9 @@ class Arena:
 
     @torch.no_grad()
     def sample(self, n: int, *, average: bool = True, generator: torch.Generator | None = None) -> Tensor:
-        """Draw `[..., n, features]`, from the averaged generator or, if `average=False`, from the present
-        one.
+        """Draw `[..., n, features]` from the averaged generator or, with `average=False`, the present one.
 
-        Draws from a stream of its own unless a `generator` is given, so that looking does not change the
-        training.
+        Draws from a stream of its own unless a `generator` is given: looking does not change the training.
         """
         return (self.average if average else self.generator)(self.latents(n, generator or self.look))
 

@@ -33,9 +33,7 @@ class Objective:
     fool: Pay
     """elementwise: what the generator pays for a fake"""
     optimum: Callable[[Tensor, Tensor], Tensor] | None = None
-    """the best logit where the data have density p and the fakes q; None where it needs a bound on the
-    slope
-    """
+    """the best logit where data have density p and fakes q; None where there is none without a bound"""
 
     def d(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """The critic's loss `[...]` from logits `[..., B]` of real and fake samples."""
@@ -52,9 +50,7 @@ def _log_ratio(p: Tensor, q: Tensor) -> Tensor:
 
 # Goodfellow et al. (2014). With D = sigmoid(l): -log D = softplus(-l) and -log(1 - D) = softplus(l).
 minimax = Objective("minimax", lambda s: softplus(-s), softplus, lambda s: -softplus(s), _log_ratio)
-"""The game of the paper's equation (1). The generator's gradient is -sigmoid(l): it vanishes where D is
-sure.
-"""
+"""The game of the paper's equation (1). The generator's slope is -sigmoid(l), nothing where D is sure."""
 
 nonsaturating = replace(minimax, name="non-saturating", fool=lambda s: softplus(-s))
 """The paper's remedy: the generator raises log D. What most code calls "the GAN loss"."""
@@ -72,8 +68,7 @@ hinge = Objective(
 """Lim & Ye (2017): the critic stops caring beyond a margin of 1."""
 
 rkl = Objective("reverse KL", lambda s: torch.exp(-s), lambda s: s, lambda s: -s, _log_ratio)
-"""Reverse KL(fake || data) (Tao et al., 2019), written for D = -exp(-l), which is -q/p at the optimum l =
-log p/q.
+"""Reverse KL(fake || data) (Tao et al., 2019), with D = -exp(-l), which is -q/p at the optimum l = log p/q.
 
 There the critic's loss is 1 - KL(q || p) and the generator's gradient is exactly that of KL(q || p). The
 term exp(-l) has infinite variance once the fakes are much wider than the data (for Gaussians, variance
@@ -82,8 +77,7 @@ above twice the data's); `replace(nonsaturating, fool=rkl.fool)` has the same op
 
 
 def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> Objective:
-    """LSGAN (Mao et al., 2016, equation 2): a is the target of fakes, b of data, c what the generator aims
-    at.
+    """LSGAN (Mao et al., 2016, equation 2): targets a of fakes, b of data, and c that the generator aims at.
 
     The best critic is (b p + a q) / (p + q). With b - c = 1 and b - a = 2 the generator minimises the Pearson
     chi-square divergence between p + q and 2 q.
@@ -98,8 +92,7 @@ def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> Objective:
 
 
 def ebgan(margin: float = 1.0) -> Objective:
-    """Energy-based GAN (Zhao et al., 2016): the logit is minus an energy E >= 0, `[margin - E(fake)]^+ +
-    E(real)`.
+    """Energy-based GAN (Zhao et al., 2016): `E(real) + [margin - E(fake)]^+`, the logit being -E, E >= 0.
 
     Use it with `nets.autoencoder_critic`, whose energy is the reconstruction error. Raises ValueError unless
     margin > 0.

@@ -100,9 +100,7 @@ def dragan(
 
 
 def r1(lam: float = 0.1) -> Penalty:
-    """R1 (Mescheder et al., 2018): `lam / 2 E |grad D(x)|^2` on the data alone; lam |w|^2 / 2 if D(x) =
-    w.x.
-    """
+    """R1 (Mescheder et al., 2018): `lam / 2 E |grad D(x)|^2` on the data; lam |w|^2 / 2 for D(x) = w.x."""
     _positive("r1", lam=lam)
 
     def penalty(critic: CriticFn, real: Tensor, fake: Tensor, generator: Random) -> Tensor:

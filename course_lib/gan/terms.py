@@ -167,11 +167,9 @@ class kernel_matching:
 
 @dataclass(frozen=True, eq=False)
 class locally_stable:
-    """Nagarajan & Kolter (2017): the generator also lowers `eta |grad_D V|^2`, how much the critic could
-    gain.
+    """Nagarajan & Kolter (2017): the generator also lowers `eta |grad_D V|^2`, what the critic could gain.
 
-    V is the critic's part of the game, without penalties. A regulariser of the generator, so it goes with
-    every rule.
+    V is the critic's part of the game, without penalties. A regulariser of the generator: goes with any rule.
     """
 
     eta: float = 0.5

@@ -66,8 +66,7 @@ def two_sample(x: Tensor, y: Tensor, k: int = 1) -> Tensor:
 
 @torch.no_grad()
 def frechet(x: Tensor, y: Tensor) -> Tensor:
-    """The Fréchet distance of the Gaussians fitted to two sets of features, `[..., N, F] -> [...]`, squared
-    units.
+    """The Fréchet distance of Gaussians fitted to two sets of features, `[..., N, F] -> [...]`, in units^2.
 
     `|m_x - m_y|^2 + tr(C_x + C_y - 2 (C_x C_y)^(1/2))` (Dowson & Landau, 1982; Heusel et al., 2017). What it
     means depends on the features and on N: compare only with the same of both.
