@@ -101,8 +101,8 @@ MUTANTS = {
     ),
     "k instead of log k": (
         "envelope",
-        f"{LOG_K}\n    return math.exp(log_k),",
-        f"{LOG_K}  # log p~ - log q = -x^2 / 2 + r x - log r is largest at x = r\n    return log_k,",
+        "return math.exp(log_k),",
+        "return log_k,",
         "that is k: return its log",
     ),
     "normaliser of q forgotten": ("envelope", "log_k = rate**2 / 2", LOG_K, "has the normaliser rate"),

@@ -14,9 +14,9 @@ TASKS = ["sigmoid_betas", "bridge", "ais", "sandwich", "resample"]
 
 SHIFTED = "(s - s[0]) / (s[-1] - s[0])"
 BETWEEN = "u0 + beta * delta, grad0 + beta[:, None] * grad_delta, delta, grad_delta"
-LOOP = "for before, beta in zip(betas[:-1], betas[1:]):"
+LOOP = "for t in range(1, len(betas)):"
 WEIGH = "log_w = log_w - by * delta.double()"
-MOVE = "state = move((x, u + by * delta, grad + by * grad_delta, delta, grad_delta), beta)"
+MOVE = "state = move((x, u + by * delta, grad + by * grad_delta, delta, grad_delta), betas[t])"
 ACCOUNT = "log_z = torch.logsumexp(log_w, dim=0) - math.log(len(log_w))"
 RETURN = "return log_z_base + log_w.mean(), log_z_base + log_z, log_z_base + log_w_reverse.mean()"
 SPENT = "torch.full_like(log_w, mean.item())"
@@ -157,14 +157,14 @@ MUTANTS = {
     ),
     "move at the old beta": (
         "ais",
-        f"x, u, grad, delta, grad_delta = move(state, before)\n        state = {MOVE[13:-7]}",
+        f"x, u, grad, delta, grad_delta = move(state, betas[t - 1])\n        state = {MOVE[13:-11]}",
         MOVE,
         r"moves? happens at the old beta.* E\[w\] came out as 0\.\d+ times",
     ),
-    "old beta in the move only": ("ais", MOVE.replace("), beta)", "), before)"), MOVE, "at the old beta"),
+    "old beta in the move only": ("ais", MOVE.replace("betas[t]", "betas[t - 1]"), MOVE, "at the old beta"),
     "stale energy and gradient": (
         "ais",
-        "state = move(state, beta)",
+        "state = move(state, betas[t])",
         MOVE,
         r"u and grad are stale: .* E\[w\] came out as 0\.\d+ times",
     ),
@@ -177,13 +177,13 @@ MUTANTS = {
     "stale energy": ("ais", MOVE.replace("u + by * delta", "u"), MOVE, "u is stale"),
     "stale from the second temperature on": (
         "ais",
-        f"{WEIGH}\n        if before > 0:\n            state = move(state, beta)\n            continue",
+        f"{WEIGH}\n        if t > 1:\n            state = move(state, betas[t])\n            continue",
         WEIGH,
         "stale",
     ),
     "whole path added again": (
         "ais",
-        MOVE.replace("u + by *", "u + beta *").replace("grad + by *", "grad + beta *"),
+        MOVE.replace("u + by *", "u + betas[t] *").replace("grad + by *", "grad + betas[t] *"),
         MOVE,
         "every step",
     ),
@@ -199,10 +199,15 @@ MUTANTS = {
         MOVE,
         "grad is not that of the landscape",
     ),
-    "weights with beta": ("ais", "log_w = log_w - beta * delta.double()", WEIGH, "the \\*change\\* of beta"),
+    "weights with beta": (
+        "ais",
+        "log_w = log_w - betas[t] * delta.double()",
+        WEIGH,
+        "the \\*change\\* of beta",
+    ),
     "weights with the old beta": (
         "ais",
-        "log_w = log_w - before * delta.double()",
+        "log_w = log_w - betas[t - 1] * delta.double()",
         WEIGH,
         "the \\*change\\* of beta",
     ),
@@ -223,13 +228,13 @@ MUTANTS = {
     "weights from u": ("ais", "log_w = log_w - by * (u + by * delta).double()", WEIGH, "use delta, not u"),
     "first temperature not weighed": (
         "ais",
-        "log_w = log_w - (by if before > 0 else 0) * delta.double()",
+        "log_w = log_w - (by if t > 1 else 0) * delta.double()",
         WEIGH,
         "the first temperature is not weighed",
     ),
     "last temperature not weighed": (
         "ais",
-        "log_w = log_w - (by if beta < 1 else 0) * delta.double()",
+        "log_w = log_w - (by if betas[t] < 1 else 0) * delta.double()",
         WEIGH,
         "the last temperature is not weighed",
     ),
@@ -242,24 +247,24 @@ MUTANTS = {
     "weights, not their logarithms": ("ais", "log_w.exp()", "log_w", "return their logarithms"),
     "no last temperature": (
         "ais",
-        "for before, beta in zip(betas[:-2], betas[1:-1]):",
+        "for t in range(1, len(betas) - 1):",
         LOOP,
         "9 moves for 10 transitions",
     ),
     "a move at zero": ("ais", f"state = move(state, betas[0])\n    {LOOP}", LOOP, "a move at beta = 0 too"),
     "temperatures from the hot end": (
         "ais",
-        "for before, beta in zip(betas.flip(0)[:-1], betas.flip(0)[1:]):",
+        "betas = betas.flip(0)\n    for t in range(1, len(betas)):",
         LOOP,
         "in this order",
     ),
     "two moves each": (
         "ais",
-        f"{MOVE}\n        state = move(state, beta)",
+        f"{MOVE}\n        state = move(state, betas[t])",
         MOVE,
         "20 moves for 10 transitions",
     ),
-    "never moves": ("ais", f"state = {MOVE[13:-7]}", MOVE, "0 moves for 10 transitions"),
+    "never moves": ("ais", f"state = {MOVE[13:-11]}", MOVE, "0 moves for 10 transitions"),
     "chains start anew": (
         "ais",
         MOVE.replace("(x,", "(x.flip(0),"),
@@ -280,7 +285,7 @@ MUTANTS = {
     ),
     "move gets four parts": (
         "ais",
-        "state = move((x, u + by * delta, grad + by * grad_delta, delta), beta) + (grad_delta,)",
+        "state = move((x, u + by * delta, grad + by * grad_delta, delta), betas[t]) + (grad_delta,)",
         MOVE,
         "move takes the state as one tuple",
     ),
