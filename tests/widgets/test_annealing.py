@@ -14,7 +14,7 @@ import torch
 import traitlets
 
 from course_lib.energies import Bridge, Gaussian, GaussianMixture, LinearPosterior, ring
-from course_lib.sampling import ais, log_mean_exp, weight_ess
+from course_lib.sampling import HMC, ais, geometric_betas, log_mean_exp, sigmoid_betas, weight_ess
 from course_lib.widgets import AnnealingExplorer
 from course_lib.widgets.annealing import LIMITS, SETTABLE
 from course_lib.widgets.annealing_run import Truth
@@ -49,11 +49,17 @@ def log_shares(explorer) -> np.ndarray:
 
 def by_hand(explorer):
     """The run that the explorer says it shows, made with the library alone."""
+    betas = {
+        "linear": torch.linspace(0, 1, explorer.temperatures + 1, dtype=torch.float64),
+        "sigmoid": sigmoid_betas(explorer.temperatures),
+        "geometric": geometric_betas(explorer.temperatures, 1e-3),
+    }[explorer.schedule]
+    assert torch.equal(explorer.betas, betas)
     return ais(
         explorer.bridge,
         explorer.n,
-        explorer.betas,
-        explorer.kernel,
+        betas,
+        HMC(explorer.step_size, explorer.n_leapfrog, jitter=0.3),
         resample_below=0.5 if explorer.resample else None,
         keep=range(explorer.temperatures + 1),
         generator=torch.Generator().manual_seed(explorer.seed),
@@ -264,6 +270,8 @@ def test_a_long_run_is_thinned_to_200_kB():
     steps = state["view"]["steps"]
     assert len(page.encode()) <= 200_000 and steps[0] == 0 and steps[-1] == 200 and 5 < len(steps) < 200
     assert len(parts["points"]) == len(steps) * 500 * 4 and len(parts["curves"]) == 6 * 4 * len(steps)
+    kept = np.frombuffer(parts["curves"], "<f4").reshape(6, -1)
+    assert np.array_equal(kept[:3], np.array(list(curves(explorer).values()))[:3, steps])
     last = np.frombuffer(parts["points"], "<u2").reshape(len(steps), -1)[-1]
     assert (last == np.frombuffer(explorer.points, "<u2").reshape(201, -1)[-1]).all()
 
