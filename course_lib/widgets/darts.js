@@ -241,4 +241,6 @@ class DartView extends Panel {
   }
 }
 
-export default () => widget(rules, DartView);
+const explorer = () => mount(rules, DartView);
+
+export default explorer;

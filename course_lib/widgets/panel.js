@@ -175,12 +175,12 @@ class Session {
       from += header.parts;
       return { header, buffers };
     });
-    this.at = -1;
+    this.shown = -1;
     this.next();
   }
 
-  next(to = (this.at + 1) % this.film.length) {
-    this.at = to;
+  next(to = (this.shown + 1) % this.film.length) {
+    this.shown = to;
     const { header, buffers } = this.film[to];
     this.header = header;
     this.take(this, header, buffers);
@@ -531,7 +531,7 @@ class Panel {
 }
 
 /** What anywidget asks of a module: one session per model, one panel per view. */
-const widget = (rules, View) => {
+const mount = (rules, View) => {
   let session; // outlives the views: what was drawn is still there when a cell is shown again
   return {
     initialize({ model }) {

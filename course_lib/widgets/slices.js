@@ -147,4 +147,6 @@ class SliceView extends Panel {
   }
 }
 
-export default () => widget(rules, SliceView);
+const explorer = () => mount(rules, SliceView);
+
+export default explorer;

@@ -231,4 +231,6 @@ class WeightView extends Panel {
   }
 }
 
-export default () => widget(rules, WeightView);
+const explorer = () => mount(rules, WeightView);
+
+export default explorer;
