@@ -213,7 +213,7 @@ def test_reports_that_no_worker_writes_pass_nothing(monkeypatch, messages):
         with pytest.raises(RuntimeError, match="did not start"):
             execute(cells, QUICK)
         return
-    outcomes = execute(cells, QUICK)
+    outcomes = execute(cells, Limits(cell_s=4, total_s=6))
     assert [outcome.status for outcome in outcomes.values()] == ["crashed"] * 3
 
 
