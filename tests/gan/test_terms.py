@@ -323,6 +323,8 @@ def test_virtual_batch_norm_is_the_reference_and_the_sample_itself():
         pool = torch.cat([reference, x[i : i + 1]])
         want = (x[i] - pool.mean(0)) / (pool.var(0, unbiased=False) + 1e-5).sqrt()
         assert torch.allclose(out[i], want, atol=1e-10)
+    ahead = layer(torch.cat([reference, x]))[:10]  # what the next layer will take as its reference
+    assert torch.allclose(ahead, BatchNorm(3).double()(reference), atol=1e-10)
     images, pictures = normal(10, 3, 4, 4), normal(2, 3, 4, 4, seed=1)
     layer.reference = 10
     out = layer(torch.cat([images, pictures]))[10:]
