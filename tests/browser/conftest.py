@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WITH_EXPLORER = sorted(
     path.name
     for path in (ROOT / "notebooks").glob("*.ipynb")
-    if "Explorer(" in path.read_text(encoding="utf-8")
+    if "LandscapeExplorer(" in path.read_text(encoding="utf-8")
 )
 
 
