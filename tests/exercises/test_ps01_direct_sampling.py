@@ -419,6 +419,63 @@ def test_answers_without_an_idea_get_nothing(task, name):
     assert message
 
 
+RIGHT = {
+    "triangle": """
+def triangle(u, low, peak, high):
+    left, right = peak - low, high - peak
+    y = low + (u * (left + right) * left) ** 0.5
+    beyond = u > left / (left + right)
+    y[beyond] = high - ((1 - u[beyond]) * (left + right) * right) ** 0.5
+    return y
+""",
+    "tabulated": """
+import numpy as np
+
+def tabulated(u, grid, density):
+    mass = torch.cumulative_trapezoid(density, grid)
+    h = np.concatenate([[0.0], mass / mass[-1]])
+    return torch.from_numpy(np.interp(u, h, grid))
+""",
+    "envelope": """
+def envelope(rate):
+    x = torch.tensor(float(rate), dtype=torch.float64)
+    log_k = -x * x / 2 + rate * x - torch.log(x)
+    return log_k, torch.exp(math.log(math.pi / 2) / 2 - log_k)
+""",
+    "rejection": """
+def rejection(log_target, log_proposal, propose, log_k, n, *, generator=None):
+    x = torch.empty(0, 2)
+    thrown = hits = 0
+    while hits < n:
+        darts = propose(500, generator=generator)
+        log_height = log_proposal(darts) + log_k
+        if bool((log_target(darts) > log_height).any()):
+            raise ValueError("too low")
+        log_height = log_height + torch.log1p(-torch.rand(500, generator=generator))
+        hit = darts[log_height <= log_target(darts)]
+        thrown, hits, x = thrown + 500, hits + len(hit), torch.cat([x, hit])
+    return x[:n], torch.tensor(hits / thrown)
+""",
+    "importance": """
+def importance(log_p, log_q, f):
+    log_w = log_p - log_q
+    top = log_w.max()
+    w = torch.exp(log_w - top)
+    return top + torch.log(w.mean()), (w[:, None] * f).sum(0) / w.sum()
+""",
+    "weight_ess": """
+def weight_ess(log_w):
+    w = torch.exp(log_w - log_w.max())
+    return (w.sum() ** 2 / (w**2).sum()).item()
+""",
+}
+
+
+@pytest.mark.parametrize("task", RIGHT)
+def test_other_right_answers_are_right(task):
+    assert EXERCISE.judge({task: RIGHT[task]}, [task])[task] == ("passed", "")
+
+
 def test_few_darts_at_a_time_are_right_too():
     answer = EXERCISE.answers()["rejection"].replace("propose(n, ", "propose(7, ")
     assert EXERCISE.judge({"rejection": answer}, ["rejection"])["rejection"] == ("passed", "")

@@ -533,6 +533,60 @@ def test_an_answer_for_the_visible_cases_fails_the_hidden_ones():
     assert message.endswith("(in a case that is not shown)")
 
 
+RIGHT = {
+    "sigmoid_betas": """
+def sigmoid_betas(n, low, high):
+    s = low + (high - low) * torch.arange(n + 1, dtype=torch.float64) / n
+    raw = 1 / (1 + torch.exp(-s))
+    return (raw - raw.min()) / (raw.max() - raw.min())
+""",
+    "bridge": """
+def bridge(x, beta, base, target):
+    (u0, grad0), (u1, grad1) = base(x), target(x)
+    b = beta.unsqueeze(1)
+    return (1 - beta) * u0 + beta * u1, (1 - b) * grad0 + b * grad1, u1 - u0, grad1 - grad0
+""",
+    "ais": """
+def ais(state, betas, move):
+    x, u, grad, delta, grad_delta = state
+    u0, grad0, account, old = u, grad, 0.0, 0.0
+    for beta in betas.tolist()[1:]:
+        account = account - (beta - old) * delta.double()
+        u0, grad0 = u - old * delta, grad - old * grad_delta
+        x, u, grad, delta, grad_delta = move(
+            (x, u0 + beta * delta, grad0 + beta * grad_delta, delta, grad_delta), beta
+        )
+        old = beta
+    return x, account
+""",
+    "sandwich": """
+def sandwich(log_w, log_w_reverse, log_z_base):
+    top = log_w.max().item()
+    mean = sum(math.exp(w - top) for w in log_w.tolist()) / len(log_w)
+    lower, upper = (w.mean().item() for w in (log_w, log_w_reverse))
+    return log_z_base + lower, log_z_base + top + math.log(mean), log_z_base + upper
+""",
+    "resample": """
+def resample(x, log_w, u):
+    n = len(log_w)
+    w = torch.exp(log_w - log_w.max())
+    share, kept, height, tooth = (w / w.sum()).tolist(), [], 0.0, u / n
+    for i in reversed(range(n)):
+        height += share[i]
+        while tooth < height and len(kept) < n:
+            kept.append(i)
+            tooth += 1 / n
+    kept += [0] * (n - len(kept))
+    return x[kept], torch.zeros_like(log_w) + torch.log(w.mean()) + log_w.max()
+""",
+}
+
+
+@pytest.mark.parametrize("task", RIGHT)
+def test_other_right_answers_are_right(task):
+    assert EXERCISE.judge({task: RIGHT[task]}, [task])[task] == ("passed", "")
+
+
 def test_the_mean_weight_alone_finds_a_kernel_that_is_not_invariant(monkeypatch):
     """What no look at the states can see: a move that spreads the chains a little."""
     move = walk._Path.move
