@@ -60,7 +60,7 @@ from course_lib.metrics import (
     layer_slopes,
     spread,
 )
-from course_lib.nets import critic, he_init, mlp
+from course_lib.nets import critic, he_init, mlp, xavier_init
 
 FIRST = 1000  # seed of the initial weights: not among those that anything was tuned on
 HIDDEN = (64, 64)
@@ -127,18 +127,11 @@ def rotation(seeds: int, steps: int = 5000) -> None:
 
 
 def dynamics(seeds: int) -> None:
+    """With torch's own initial weights these narrow nets start too flat, and neither rule gets anywhere."""
     for rule in (simultaneous(), consensus(1.0), consensus(10.0)):
-        game = Game(
-            *nets(seeds, 16, 2, (16, 16, 16, 16)),
-            data.ring(),
-            rule=rule,
-            optimizer=rmsprop,
-            lr=1e-3,
-            batch=256,
-            **PLAIN,
-            seed=FIRST,
-        )
-        mixture_game(f"ring, 4 x 16, {rule}", data.ring(), game, 3000)
+        players = [xavier_init(net) for net in nets(seeds, 16, 2, (16, 16, 16, 16))]
+        how = {"rule": rule, "optimizer": rmsprop, "lr": 1e-3, "batch": 256, "seed": FIRST}
+        mixture_game(f"ring, 4 x 16, {rule}", data.ring(), Game(*players, data.ring(), **how), 3000)
 
 
 class Blurred(nn.Module):

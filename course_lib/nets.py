@@ -138,13 +138,22 @@ def autoencoder_critic(
 
 
 def he_init(net: nn.Module) -> nn.Module:
-    """Give every linear layer weights of variance 2 / fan-in and no bias (He et al., 2015): keeps deep
-    ReLU nets alive.
-    """
+    """Weights of variance 2 / fan-in, no bias (He et al., 2015): deep ReLU nets stay alive. Returns `net`."""
+    return _init(net, lambda fan_in, fan_out: 2 / fan_in)
+
+
+def xavier_init(net: nn.Module) -> nn.Module:
+    """Weights of variance 2 / (fan-in + fan-out) and no bias (Glorot & Bengio, 2010). Returns `net`."""
+    return _init(net, lambda fan_in, fan_out: 2 / (fan_in + fan_out))
+
+
+def _init(net: nn.Module, variance: Callable[[int, int], float]) -> nn.Module:
     with torch.no_grad():
         for layer in net.modules():
             if isinstance(layer, nn.Linear | SeedLinear):
-                fan_in = layer.weight.shape[-1 if isinstance(layer, nn.Linear) else -2]
-                layer.weight.normal_(0, math.sqrt(2 / fan_in))
+                fans = layer.weight.shape[-2:]  # [in, out] of ours, [out, in] of torch's
+                fan_in, fan_out = fans[::-1] if isinstance(layer, nn.Linear) else fans
+                bound = math.sqrt(3 * variance(fan_in, fan_out))  # uniform on [-b, b]: b^2 / 3
+                layer.weight.uniform_(-bound, bound)
                 layer.bias.zero_()
     return net

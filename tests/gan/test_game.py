@@ -22,7 +22,7 @@ from course_lib.gan import (
     unrolled,
 )
 from course_lib.nets import critic as make_critic
-from course_lib.nets import he_init, mlp
+from course_lib.nets import he_init, mlp, xavier_init
 from tests.gan.toys import dirac_game, seeded
 
 CENTRES = Mixture([[1.0, 0.0], [-1.0, 0.0]], 0.1)
@@ -425,4 +425,12 @@ def test_he_init_keeps_the_scale_of_a_deep_net(seeds):
     sizes = [64] * 13
     x = torch.randn(200, 64)
     deep, plain = he_init(mlp(sizes, seeds))(x), mlp(sizes, seeds)(x)
-    assert 0.3 < deep.square().mean() < 4 and plain.var(-2).mean() < 1e-3
+    assert 0.1 < deep.square().mean() < 10 and plain.var(-2).mean() < 1e-3
+
+
+@pytest.mark.parametrize("seeds", [None, 40])
+def test_inits_have_their_variance(seeds):
+    torch.manual_seed(0)
+    for init, variance in ((he_init, 2 / 300), (xavier_init, 2 / 400)):
+        layer = init(mlp([300, 100], seeds))[0]
+        assert layer.weight.var().item() == pytest.approx(variance, rel=0.03) and not layer.bias.any()

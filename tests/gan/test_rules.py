@@ -144,6 +144,15 @@ def test_an_unrolling_that_stops_the_gradient_is_seen():
         check_unrolled_gradient(StopsTheGradient(5), 5)
 
 
+def test_an_unrolled_step_is_the_critics_step_and_then_the_answer_to_its_next_ones():
+    """psi' = psi - h theta, then theta' = theta - h d/dtheta of -(psi' - k h theta) theta."""
+    game = dirac_game(theta=0.4, psi=0.3, rule=unrolled(5))
+    game.advance()
+    psi = 0.3 - 0.1 * 0.4
+    assert game.critic.psi.item() == pytest.approx(psi, abs=1e-12)
+    assert game.generator.theta.item() == pytest.approx(0.4 - 0.1 * (-psi + 2 * 5 * 0.1 * 0.4), abs=1e-12)
+
+
 def differentiable_game(optimizer, rule, **how):
     torch.manual_seed(0)
     G = mlp([2, 5, 2], activation=nn.Tanh).double()
