@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 
 import anywidget
@@ -13,7 +12,7 @@ from torch import Tensor
 from course_lib.energies import Bridge, Gaussian, ring
 from course_lib.energies.base import Box
 from course_lib.sampling import HMC, Annealed
-from course_lib.widgets import annealing_replay, annealing_run, picture, settings
+from course_lib.widgets import annealing_replay, annealing_run, annealing_words, picture, settings
 from course_lib.widgets.annealing_run import SCHEDULES, Truth, anneal
 
 HERE = pathlib.Path(__file__).parent
@@ -26,7 +25,7 @@ LIMITS = {
     "seed": (0, 2**31 - 1),
     "speed": (1, 60),  # temperatures per second
 }
-SETTABLE = ("temperatures", "schedule", "step_size", "n_leapfrog", "resample", "n", "seed")
+SETTABLE = annealing_words.SETTABLE
 
 
 class BadSetting(t.TraitError, ValueError):
@@ -202,7 +201,7 @@ class AnnealingExplorer(anywidget.AnyWidget):
             self.points = picture.quantise(self._frames.x.double().cpu().numpy(), wide(self._box))
             self.shares = annealing_run.as_shares(self._frames.log_share)
             self.curves = annealing_run.as_curves(self._frames, truth)
-            self.alt, self.code = self._words(), self._call()
+            self.alt, self.code = annealing_words.describe(self), annealing_words.experiment(self)
             self.run += 1
         self._syncing = syncing
 
@@ -223,33 +222,6 @@ class AnnealingExplorer(anywidget.AnyWidget):
             "schedules": list(SCHEDULES),
             "limits": {name: list(ends) for name, ends in LIMITS.items()},
         }
-
-    def _words(self) -> str:
-        """The run for those who do not see it, from the numbers that are shown."""
-        frames, n = self._frames, self.n
-        count = f"{self.temperatures} temperature{'s' * (self.temperatures > 1)}"
-        words = [
-            f"Annealed importance sampling from {type(self.bridge.base).__name__} to {self._name}: {n} "
-            f"particles, {count}, {self.schedule} schedule, HMC with step size {self.step_size:g} and "
-            f"{self.n_leapfrog} leapfrog step{'s' * (self.n_leapfrog > 1)}"
-            + (", resampled when the effective sample size falls below half." if self.resample else ".")
-        ]
-        words.append(f"Effective sample size at the end {frames.ess[-1]:.0f} of {n}, lowest on the way")
-        words[-1] += f" {frames.ess.min():.0f}; mean acceptance {self._result.acceptance.mean():.2f}."
-        words.append(f"Estimate of log Z {frames.log_z[-1]:.2f}")
-        if math.isfinite(frames.error[-1]):
-            words[-1] += f" with standard error {frames.error[-1]:.2f}"
-        if math.isfinite(self._log_z_truth[-1]):
-            words[-1] += f", truth {self._log_z_truth[-1]:.2f}"
-        x, w = frames.x[-1].double(), frames.log_share[-1].softmax(0)
-        mean = w @ x
-        words[-1] += f"; weighted mean ({mean[0]:.2f}, {mean[1]:.2f})."
-        return " ".join(words)
-
-    def _call(self) -> str:
-        """The Python call that makes this experiment again, to the bit."""
-        given = {name: getattr(self, name) for name in SETTABLE} | {"box": tuple(self._box)}
-        return f"AnnealingExplorer(bridge, {', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
 def style() -> str:
