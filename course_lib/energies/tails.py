@@ -38,7 +38,8 @@ class LogGamma(Landscape):
         # G(a) = G(a + 1) U^(1/a) in law: the log of a small gamma variable without its underflow.
         size = (n * self.dim,)
         log_gamma = _standard_gamma(self.shape + 1, size, self._like, generator).log()
-        log_gamma += self._uniform(*size, generator).log() / self.shape
+        # A float32 uniform is 0 once in 2^24 draws, and its log would send a chain to -inf.
+        log_gamma += self._uniform(*size, generator).clamp(min=2.0**-25).log() / self.shape
         return (log_gamma - math.log(self.rate)).view(n, self.dim)
 
 
