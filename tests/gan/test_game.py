@@ -206,6 +206,17 @@ def test_weights_that_overflow_are_taken_back():
     assert all(p.isfinite().all() for p in weights(game)) and game.sample(5).isfinite().all()
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_no_step_is_taken_on_numbers_that_are_not_finite(bad):
+    game = make_game()
+    before, grads = weights(game), [torch.ones_like(p) for p in game.g.params]
+    with pytest.raises(Diverged, match="generator's loss is not finite at step 1"):
+        game.update(game.g, torch.tensor(bad), grads)
+    with pytest.raises(Diverged, match="generator's gradient is not finite at step 1"):
+        game.update(game.g, torch.tensor(0.0), [*grads[:-1], bad * grads[-1]])
+    assert same(before, weights(game)) and game.g.memory is None
+
+
 def test_the_seed_that_diverged_is_named():
     class OneBad(nn.Module):
         seeds = 3
