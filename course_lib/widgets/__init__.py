@@ -7,12 +7,14 @@ The browser asks for frames and the kernel answers with binary chunks; with no b
 
 from course_lib.widgets.annealing import AnnealingExplorer
 from course_lib.widgets.darts import RejectionExplorer
+from course_lib.widgets.game import GameExplorer
 from course_lib.widgets.landscape import LandscapeExplorer
 from course_lib.widgets.slices import QuantileExplorer
 from course_lib.widgets.weights import ImportanceExplorer
 
 __all__ = [
     "AnnealingExplorer",
+    "GameExplorer",
     "ImportanceExplorer",
     "LandscapeExplorer",
     "QuantileExplorer",
