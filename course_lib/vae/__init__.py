@@ -8,6 +8,7 @@ from course_lib.vae.bihm import BiHM, BiHMEstimate, train_bihm
 from course_lib.vae.estimators import iwae_bound, kl_to_standard_normal, score_function, sgvb_a, sgvb_b
 from course_lib.vae.evidence import DecoderLikelihood, decoder_posterior, evidence
 from course_lib.vae.model import VAE
+from course_lib.vae.plane import PlaneProblem
 from course_lib.vae.training import History, train
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "BiHMEstimate",
     "DecoderLikelihood",
     "History",
+    "PlaneProblem",
     "decoder_posterior",
     "evidence",
     "iwae_bound",
