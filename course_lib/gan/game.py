@@ -72,7 +72,7 @@ class Game(Arena):
                 if done % every == 0:
                     seen = watch(self) if watch else {}
                     history.record(self.step, time.process_time() - begun, losses, seen)
-                if done % min(stride, every) == 0:
+                if done % every == 0 or done % stride == 0:
                     good = self.state()
         except (KeyboardInterrupt, Diverged) as reason:
             self.load(good)

@@ -160,6 +160,24 @@ def test_an_interrupt_between_the_players_takes_back_the_half_step():
     assert same(weights(game), weights(other))
 
 
+def test_an_interrupt_between_a_record_and_its_state_forgets_the_record():
+    game, original = make_game(), Game.state
+
+    def interrupting():
+        if game.step == 10 and len(game.history.steps) == 2:
+            game.state = lambda: original(game)
+            raise KeyboardInterrupt
+        return original(game)
+
+    game.state = interrupting
+    with pytest.warns(UserWarning, match="step 8 of 400"):
+        assert game.train(400, every=5, progress=False).steps == [5]
+    game.resume()
+    assert game.history.steps == list(range(5, 401, 5))
+    other = make_game()
+    assert torch.equal(other.train(400, every=5, progress=False).d_loss, game.history.d_loss)
+
+
 def test_a_saved_state_goes_back():
     game = make_game(penalty=r1(0.1))
     game.train(5, progress=False)
