@@ -34,7 +34,8 @@ class LandscapeExplorer(Conversation):
         start: the point `[2]` around which they begin, or one point per particle `[n, 2]`; the lowest point
             of the picture where None.
         spread: standard deviation of the particles around one start point.
-        box: `(xmin, xmax, ymin, ymax)`; `energies.view_box(energy)` where None.
+        box: `(xmin, xmax, ymin, ymax)`; where None, `energies.view_box(energy)`, or (-4, 4, -4, 4) for an
+            energy without exact draws.
         seed: of the particles and of their moves. The same seed gives the same bits.
         steps: moves already made when the picture appears.
         speed: moves per second.

@@ -17,6 +17,7 @@ from course_lib.widgets.picture import Background, reach
 from course_lib.widgets.simulation import MOST_PARTICLES
 
 SPREAD = 0.1  # standard deviation of the particles around the start
+FALLBACK_BOX = (-4.0, 4.0, -4.0, 4.0)
 LAYERS = ("heat", "contours", "trails", "path", "rejected")
 AIMS = {  # the acceptance to aim at: Neal (2011), Roberts & Rosenthal (1998), Roberts, Gelman & Gilks (1997)
     "HMC": [0.65, 0.8],
@@ -84,9 +85,12 @@ def check_energy(energy: Energy) -> None:
 def check_box(energy: Energy, box: Box | None) -> Box:
     """The given box, or one that shows the landscape; (-4, 4, -4, 4) where exact draws cannot tell."""
     if box is None:
-        return (
-            _rounded(view_box(energy, margin=0.12)) if hasattr(energy, "sample") else (-4.0, 4.0, -4.0, 4.0)
-        )
+        if not hasattr(energy, "sample"):  # a plain function
+            return FALLBACK_BOX
+        try:
+            return _rounded(view_box(energy, margin=0.12))
+        except NotImplementedError:  # a landscape without exact draws, such as a posterior
+            return FALLBACK_BOX
     box = tuple(float(side) for side in box)
     if len(box) != 4 or not all(map(math.isfinite, box)) or not (box[0] < box[1] and box[2] < box[3]):
         raise ValueError(f"box must be (xmin, xmax, ymin, ymax) with min < max, but it is {box}")

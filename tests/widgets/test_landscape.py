@@ -469,6 +469,24 @@ def test_a_step_size_that_is_not_positive_is_refused(value):
         LandscapeExplorer(kernel=HMC(value))
 
 
+@pytest.mark.parametrize("which", ["posterior", "bridge"])
+def test_a_landscape_without_exact_draws_is_shown_in_the_fallback_box(which):
+    def log_likelihood(x):
+        return -(x[:, 0] - 1).square() - x[:, 1].square()
+
+    posterior = energies.Posterior(energies.Gaussian([0.0, 0.0]), log_likelihood)
+    energy = posterior if which == "posterior" else posterior.bridge().at(0.5)
+    with pytest.raises(NotImplementedError):
+        energy.sample(1)
+    screen = Screen(energy, n=5, steps=3)
+    assert screen.explorer.view["box"] == [-4, 4, -4, 4]
+    assert screen.explorer.start == pytest.approx([2 / 3 if which == "posterior" else 1 / 2, 0], abs=0.1)
+    assert screen.ask("step")[0]["step"] == 4
+    assert LandscapeExplorer(energy, box=(0, 2, -1, 1), n=5).view["box"] == [0, 2, -1, 1]
+    exact = LandscapeExplorer(energies.Gaussian([9.0, 0.0]), n=5).view["box"]
+    assert exact[0] > 4  # where there are exact draws, they choose the box
+
+
 # ---- the stored replay
 
 
