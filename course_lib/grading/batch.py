@@ -124,7 +124,10 @@ def _record(marks, assignment: Assignment, graded: Graded, out: Path) -> Row:
     row = Row(graded.entry.student_id, "graded", assignment.max_score)
     if graded.refused is not None:
         row.status, row.notes = graded.refused.status, [str(graded.refused)]
-        row.points = {task.name: 0.0 for task in assignment.tasks}
+        kept = marks.withdraw(row.student_id)
+        row.points = {task.name: kept.get(task.cell, 0.0) for task in assignment.tasks}
+        if kept:
+            row.notes.append("the marks given by hand to an earlier submission are kept")
         if not graded.entry.problem:
             marks.enrol(row.student_id)
             _feedback(assignment, row, (), {}, out)

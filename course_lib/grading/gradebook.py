@@ -7,6 +7,7 @@ they are relative to itself, so the whole folder can be moved.
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +82,31 @@ class Marks:
         self._save("autograded", student_id, notebook)
         stored = self.book.find_submission(self.name, student_id).notebooks[0]
         return {grade.name: float(grade.score or 0) for grade in stored.grades}
+
+    def withdraw(self, student_id: str) -> dict[str, float]:
+        """Forget what an earlier run made of a student's submission, which cannot be graded any more.
+
+        Marks given by hand are somebody's work and stay; returns them as {test cell id: points}.
+        """
+        from nbgrader.api import MissingEntry
+
+        for step in ("submitted", "autograded", "feedback"):
+            folder = self.out / step / student_id
+            if (folder / self.name).is_dir():
+                shutil.rmtree(folder / self.name)
+                if not any(folder.iterdir()):  # marks of other exercises lie beside it
+                    folder.rmdir()
+        try:
+            grades = self.book.find_submission(self.name, student_id).notebooks[0].grades
+        except MissingEntry:
+            return {}
+        if all(grade.manual_score is None and not grade.extra_credit for grade in grades):
+            self.book.remove_submission(self.name, student_id)
+            return {}
+        for grade in grades:
+            grade.auto_score = 0.0
+        self.book.db.commit()
+        return {grade.name: float(grade.score) for grade in grades}
 
     def _save(self, step: str, student_id: str, notebook: NotebookNode) -> None:
         path = self.out / step / student_id / self.name / f"{self.name}.ipynb"
