@@ -195,11 +195,18 @@ def main() -> None:
     """Entry point of `course`: bad input becomes one line that says what to do, not a traceback."""
     try:
         app(prog_name="course")
-    except (ValueError, FileNotFoundError) as error:
-        typer.secho(f"course: {error}", fg="red", err=True)
+    except (ValueError, OSError) as error:
+        typer.secho(f"course: {_told(error)}", fg="red", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _told(error: ValueError | OSError) -> str:
+    """The message; of an error of the system without its number, which says nothing to a reader."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,34 @@ def test_bad_input_is_one_line_without_a_traceback(monkeypatch, handed, capsys, 
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "/x/marks"), "course: /x/marks: Permission denied\n"),
+        (OSError(28, "No space left on device"), "course: [Errno 28] No space left on device\n"),
+        (ChildProcessError("the process for notebooks did not start"), None),
+    ],
+)
+def test_an_error_of_the_system_is_one_line(monkeypatch, capsys, error, line):
+    def fails(**more):
+        raise error
+
+    monkeypatch.setattr(cli, "app", fails)
+    assert run(monkeypatch, "grade") == 2
+    assert capsys.readouterr().err == (line or f"course: {error}\n")
+
+
+def test_a_folder_where_a_file_is_needed_and_the_other_way_round(monkeypatch, capsys, tmp_path):
+    exercise = workspace.ROOT / "exercises" / "ps02_hmc" / "ps02_hmc.ipynb"
+    assert run(monkeypatch, "pack", "ps02_hmc", str(exercise), "--out", str(tmp_path)) == 2
+    assert f"is a folder: give the file to write, such as {tmp_path}" in capsys.readouterr().err
+    (tmp_path / "in" / "ann").mkdir(parents=True)
+    (tmp_path / "marks").touch()
+    words = ["--submissions", str(tmp_path / "in"), "--out", str(tmp_path / "marks")]
+    assert run(monkeypatch, "grade", "ps02_hmc", *words) == 2
+    assert "marks is a file: give a folder" in capsys.readouterr().err
+
+
 def test_ctrl_c_is_no_traceback(monkeypatch):
     def interrupted(**more):
         raise KeyboardInterrupt

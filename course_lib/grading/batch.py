@@ -56,6 +56,8 @@ def grade(
     entries = intake.scan(submissions)
     if out.resolve() == submissions.resolve() or submissions.resolve() in out.resolve().parents:
         raise ValueError(f"--out {out} lies in the folder of submissions: choose one outside")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file: give a folder, which is made where there is none")
     assignment = exercises.load(name, root, seed=release.hidden_seed(root))
     _solution_passes(assignment, limits)
     out.mkdir(parents=True, exist_ok=True)

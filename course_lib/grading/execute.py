@@ -126,14 +126,29 @@ def _attempt(cells: list[Cell], limits: Limits, remaining: float, outcomes: dict
         threading.Thread(target=_write, args=(process.stdin, json.dumps(job).encode()), daemon=True).start()
         threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
         try:
-            if not _parsed(lines, STARTUP_S).get("ready"):
-                words.seek(0)
-                told = words.read().decode(errors="replace")[-1000:]
-                raise RuntimeError(f"the process for notebooks did not start: {told or 'no reason given'}")
+            _await_start(lines, words)
             _follow(lines, [cell.id for cell in cells], limits, remaining, outcomes)
         finally:
             _running.discard(process)
             _end(process)
+
+
+def _await_start(lines, words) -> None:
+    """Wait for the worker to be ready; raises ChildProcessError with advice where it never is."""
+    try:
+        if _parsed(lines, STARTUP_S).get("ready"):
+            return
+    except queue.Empty:
+        raise ChildProcessError(
+            f"the process for notebooks did not start within {STARTUP_S} s: this machine is very busy; "
+            "close other programs (or give fewer --jobs) and try again"
+        ) from None
+    words.seek(0)
+    told = words.read().decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+    raise ChildProcessError(
+        f"the process for notebooks did not start ({told[-1][:200]}); "
+        "`python course.py doctor` looks for what is missing"
+    )
 
 
 def _follow(lines, ids: list[str], limits: Limits, remaining: float, outcomes: dict[str, Outcome]) -> None:

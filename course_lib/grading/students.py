@@ -93,11 +93,13 @@ def pack(name: str, path: Path | None = None, *, out: Path | None = None, root: 
             f"Get a fresh copy with `python course.py renew exercises/{name}/{name}.ipynb` "
             "(yours is kept beside it) and copy your answers into its cells"
         )
+    out = out or root / "work" / "hand-in" / f"{name}.ipynb"
+    if out.is_dir():
+        raise ValueError(f"--out {out} is a folder: give the file to write, such as {out / f'{name}.ipynb'}")
     notebook = intake.parse(path.read_bytes())
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    out = out or root / "work" / "hand-in" / f"{name}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
     empty = {cell.id: cell.source for cell in assignment.cells if cell.role == "answer"}

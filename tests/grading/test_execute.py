@@ -182,7 +182,14 @@ def alive(mark):
 
 def test_a_worker_that_cannot_start_is_an_error_of_ours(monkeypatch):
     monkeypatch.setattr("course_lib.grading.execute.WORKER", ("-c", "raise SystemError('no torch here')"))
-    with pytest.raises(RuntimeError, match="no torch here"):
+    with pytest.raises(ChildProcessError, match=r"SystemError: no torch here\); `python course.py doctor`"):
+        execute(notebook(a="x = 1"), QUICK)
+
+
+def test_a_worker_that_takes_for_ever_to_start_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("course_lib.grading.execute.WORKER", ("-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr("course_lib.grading.execute.STARTUP_S", 0.2)
+    with pytest.raises(ChildProcessError, match=r"within 0\.2 s: this machine is very busy; close other"):
         execute(notebook(a="x = 1"), QUICK)
 
 
@@ -210,7 +217,7 @@ def test_reports_that_no_worker_writes_pass_nothing(monkeypatch, messages):
     monkeypatch.setattr("course_lib.grading.execute.WORKER", worker)
     cells = notebook(a="def a(x): return 8")
     if not messages:
-        with pytest.raises(RuntimeError, match="did not start"):
+        with pytest.raises(ChildProcessError, match="did not start \\(it gave no reason"):
             execute(cells, QUICK)
         return
     outcomes = execute(cells, Limits(cell_s=4, total_s=6))
