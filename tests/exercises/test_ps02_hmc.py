@@ -3,17 +3,24 @@
 import re
 
 import pytest
+import torch
 
+from course_lib import energies
+from course_lib.checks.invariance import normality
 from tests.exercises.judging import NULLS, Exercise, null
 
 EXERCISE = Exercise("ps02_hmc")
-TASKS = ["banana", "leapfrog", "accept", "hmc_step", "ess"]
+TASKS = ["banana", "leapfrog", "accept", "hmc_step", "ess", "langevin"]
 
 PAIRS = """range(0, n - 1, 2):
         pair = rho(lag) + rho(lag + 1)
         if pair <= 0:
             break
         tau += 2 * pair"""
+
+PROPOSAL = "x - step_size**2 / 2 * grad + step_size * z"
+BACK = "(x - x_new + step_size**2 / 2 * grad_new) / step_size"
+CORRECTION = "(z_back**2 - z**2).sum(dim=1) / 2"
 
 # (task, what the student wrote instead, what of the solution it replaces, the reason that must be given)
 MUTANTS = {
@@ -264,6 +271,132 @@ MUTANTS = {
     "mean not subtracted": ("ess", "x = x - 0", "x = x - x.mean()", "shift by 50"),
     "not divided by lag 0": ("ess", ".sum()).item() / n", ".sum() / variance).item()", "a factor 3"),
     "ess of nothing": ("ess", "return float('nan')", "return n / tau", "ess is nan"),
+    "Langevin uphill": ("langevin", PROPOSAL.replace("x -", "x +"), PROPOSAL, "the drift goes uphill"),
+    "no drift": ("langevin", "x + step_size * z", PROPOSAL, "the gradient plays no part"),
+    "drift eps": (
+        "langevin",
+        "x - step_size * grad + step_size * z",
+        PROPOSAL,
+        r"gradient enters with the factor .* \(this is step_size\), expected step_size\^2 / 2",
+    ),
+    "drift without half": (
+        "langevin",
+        "x - step_size**2 * grad + step_size * z",
+        PROPOSAL,
+        r"\(this is step_size\^2\), expected step_size\^2 / 2",
+    ),
+    "step size as time": (
+        "langevin",
+        "x - step_size * grad + (2 * step_size) ** 0.5 * z",
+        PROPOSAL,
+        "takes step_size as the time of the drift",
+    ),
+    "noise sqrt(2) eps": (
+        "langevin",
+        PROPOSAL.replace("+ step", "+ 2**0.5 * step"),
+        PROPOSAL,
+        r"noise z enters with the factor .* \(this is sqrt\(2\) \* step_size\)",
+    ),
+    "noise eps^2": (
+        "langevin",
+        PROPOSAL.replace("step_size * z", "step_size**2 * z"),
+        PROPOSAL,
+        r"noise z enters with the factor .* \(this is step_size\^2\)",
+    ),
+    "noise of its own": (
+        "langevin",
+        PROPOSAL.replace("* z", "* torch.randn(x.shape, dtype=x.dtype)"),
+        PROPOSAL,
+        "something else than the given gradient and the given noise",
+    ),
+    "gradient at x again": (
+        "langevin",
+        "x, u, grad = current\n    u, grad = value_and_grad(x)",
+        "x, u, grad = current",
+        "2 calls of value_and_grad, expected 1",
+    ),
+    "proposal with the old energy": ("langevin", "(x_new, u, ", "(x_new, u_new, ", "u is not the energy at"),
+    "proposal with the old gradient": (
+        "langevin",
+        "u_new, grad), delta_h",
+        "u_new, grad_new), delta_h",
+        "grad is not the gradient at",
+    ),
+    "proposal without its energy": (
+        "langevin",
+        "return x_new, delta_h",
+        "return (x_new, u_new, grad_new), delta_h",
+        r"the proposal of langevin must return the tuple \(x, u, grad\), not a tensor",
+    ),
+    "sum over all chains": (
+        "langevin",
+        CORRECTION.replace("dim=1", ""),
+        CORRECTION,
+        "the chains influence each other",
+    ),
+    "one delta for all": (
+        "langevin",
+        "grad_new), delta_h.sum()",
+        "grad_new), delta_h",
+        r"delta_h has shape \[\], expected \[9\]",
+    ),
+    "no correction": ("langevin", "u_new - u\n", f"u_new - u + {CORRECTION}\n", "only U"),
+    "correction turned over": (
+        "langevin",
+        "u_new - u - (z_back",
+        "u_new - u + (z_back",
+        "correction has the wrong sign",
+    ),
+    "delta turned over": (
+        "langevin",
+        "grad_new), -delta_h",
+        "grad_new), delta_h",
+        "delta_h has the wrong sign",
+    ),
+    "energies turned over": ("langevin", "u - u_new +", "u_new - u +", "with the factor -1.00, expected 1"),
+    "only the way there": ("langevin", "(-(z**2))", "(z_back**2 - z**2)", "the way back is missing"),
+    "only the way back": ("langevin", "(z_back**2)", "(z_back**2 - z**2)", "the way there is missing"),
+    "correction without half": ("langevin", ".sum(dim=1)\n", ".sum(dim=1) / 2\n", "twice too large"),
+    "variance eps": (
+        "langevin",
+        ".sum(dim=1) / 2 * step_size",
+        ".sum(dim=1) / 2",
+        r"q has the variance step_size\^2",
+    ),
+    "variance 2 eps^2": (
+        "langevin",
+        ".sum(dim=1) / 4",
+        ".sum(dim=1) / 2",
+        r"q\(x'\|x\) enters with 0.500 times and log q\(x\|x'\) with -0.500",
+    ),
+    "only the way back scaled": (
+        "langevin",
+        "((z_back * step_size) ** 2 - z**2)",
+        "(z_back**2 - z**2)",
+        "q has the variance",
+    ),
+    "square missing": ("langevin", "(z_back - z)", "(z_back**2 - z**2)", "the square is missing"),
+    "norm not squared": (
+        "langevin",
+        "(z_back.norm(dim=1) - z.norm(dim=1)) / 2",
+        CORRECTION,
+        "the square is missing",
+    ),
+    "way back with the gradient at x": (
+        "langevin",
+        BACK.replace("grad_new", "grad"),
+        BACK,
+        r"q\(x\|x'\) has the gradient at x:",
+    ),
+    "way back uphill": ("langevin", BACK.replace("+ step", "- step"), BACK, "drifts uphill"),
+    "way back without drift": ("langevin", "(x - x_new) / step_size", BACK, "has no drift"),
+    "rises only": (
+        "langevin",
+        "grad_new), delta_h.clamp(min=0)",
+        "grad_new), delta_h",
+        "delta_h of the way back",
+    ),
+    "softened": ("langevin", "grad_new), delta_h.tanh()", "grad_new), delta_h", r"delta_h is not U\(x'\)"),
 }
 
 
@@ -280,7 +413,7 @@ def test_the_solution_has_full_marks(seed):
     exercise = Exercise("ps02_hmc", seed)
     results = exercise.judge(exercise.answers())
     assert results == dict.fromkeys(TASKS, ("passed", ""))
-    assert [task.points for task in exercise.solution.tasks] == [3, 5, 4, 5, 3]
+    assert [task.points for task in exercise.solution.tasks] == [3, 5, 4, 5, 3, 4]
 
 
 def test_the_release_is_not_attempted_and_nothing_else():
@@ -301,6 +434,29 @@ def test_every_mistake_is_named(name):
     status, message = EXERCISE.judge({task: source}, [task], hidden=False)[task]
     assert status == ("error" if name == "in place" else "wrong"), message
     assert re.search(reason, message), message
+
+
+def test_what_the_oracle_asks_of_langevin_keeps_the_banana_and_less_does_not():
+    """By another route than the oracle: 20,000 exact draws, moved by the student's own two functions."""
+
+    def problem(answers: dict[str, str]) -> str:
+        names = dict(EXERCISE.given)
+        for source in answers.values():
+            exec(source, names)
+        banana, random = energies.Banana(0.8), torch.Generator().manual_seed(3)
+        x = banana.sample(20_000, generator=random)
+        state = (x, *banana.value_and_grad(x))
+        for _ in range(20):
+            z = torch.randn(x.shape, generator=random)
+            proposed = names["langevin"](state, z, banana.value_and_grad, 0.7)
+            state, _ = names["accept"](state, *proposed, generator=random)
+        x1, x2 = state[0].T
+        return normality(torch.stack([x1, x2 - 0.8 * (x1**2 - 1)], 1))
+
+    answers = EXERCISE.answers()
+    assert problem(answers) == ""
+    for name in ("no correction", "correction turned over", "way back with the gradient at x"):
+        assert problem(answers | {"langevin": mutant(name)[1]}) != "", name
 
 
 def test_an_answer_for_the_visible_cases_fails_the_hidden_ones():

@@ -79,7 +79,7 @@ def test_release_writes_what_is_in_solutions_and_the_seed_changes_none_of_it(tmp
     assert path.read_bytes() == first
     assert release.hidden_seed(tmp_path) == 31337
     cells = assignment.load("ps02_hmc", tmp_path, seed=release.hidden_seed(tmp_path)).cells
-    assert sum("seed=31337" in cell.hidden for cell in cells) == 5
+    assert sum("seed=31337" in cell.hidden for cell in cells) == 6
 
 
 def test_bad_input_says_what_to_do(tmp_path):

@@ -18,6 +18,7 @@ from course_lib.workspace import ROOT
 from tests.grading import toy
 
 SOLUTION = {cell.id: cell.source for cell in assignment.load("ps02_hmc").cells if cell.role == "answer"}
+TASKS = ["banana", "leapfrog", "accept", "hmc_step", "ess", "langevin"]
 LOOP = "import time\n\ndef hmc_step(*args, **more):\n    while True:\n        time.sleep(0.1)\n"
 EVIL = "# <script>alert(1)</script>\n"
 WRONG = {
@@ -62,14 +63,14 @@ def test_five_kinds_of_submission_end_in_five_right_rows(graded):
     with (out / "grades.csv").open(newline="", encoding="utf-8") as file:
         table = list(csv.reader(file))
     assert table == [
-        ["student_id", "status", "score", "max_score", "banana", "leapfrog", "accept", "hmc_step", "ess"],
-        ["'=cmd", "invalid", "0", "20", "0", "0", "0", "0", "0"],
-        ["correct", "graded", "20", "20", "3", "5", "4", "5", "3"],
-        ["corrupt", "invalid", "0", "20", "0", "0", "0", "0", "0"],
-        ["empty", "missing", "0", "20", "0", "0", "0", "0", "0"],
-        ["half", "graded", "8", "20", "3", "5", "0", "0", "0"],
-        ["looping", "timeout", "15", "20", "3", "5", "4", "0", "3"],
-        ["wrong", "graded", "8", "20", "3", "0", "0", "5", "0"],
+        ["student_id", "status", "score", "max_score", *TASKS],
+        ["'=cmd", "invalid", "0", "24", "0", "0", "0", "0", "0", "0"],
+        ["correct", "graded", "24", "24", "3", "5", "4", "5", "3", "4"],
+        ["corrupt", "invalid", "0", "24", "0", "0", "0", "0", "0", "0"],
+        ["empty", "missing", "0", "24", "0", "0", "0", "0", "0", "0"],
+        ["half", "graded", "8", "24", "3", "5", "0", "0", "0", "0"],
+        ["looping", "timeout", "19", "24", "3", "5", "4", "0", "3", "4"],
+        ["wrong", "graded", "12", "24", "3", "0", "0", "5", "0", "4"],
     ]
 
 
@@ -96,9 +97,9 @@ def test_the_gradebook_is_nbgraders(graded):
     _, out = graded
     with Gradebook(f"sqlite:///{out / 'gradebook.db'}", COURSE_ID) as book:
         scores = {sub.student.id: sub.score for sub in book.assignment_submissions("ps02_hmc")}
-        assert scores == {"correct": 20, "half": 8, "wrong": 8, "looping": 15}
+        assert scores == {"correct": 24, "half": 8, "wrong": 12, "looping": 19}
         assert {student.id for student in book.students} == {*scores, "corrupt", "empty"}
-        assert book.find_assignment("ps02_hmc").max_score == 20
+        assert book.find_assignment("ps02_hmc").max_score == 24
     for student in scores:
         path = out / "autograded" / student / "ps02_hmc" / "ps02_hmc.ipynb"
         nbformat.validate(nbformat.read(path, 4))
