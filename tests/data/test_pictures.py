@@ -109,6 +109,7 @@ def test_idx_of_every_type(tmp_path, dtype, code):
         (b"<html>404</html>", "no IDX file: it begins with 3c 68 74 6d"),
         (b"", "begins with nothing"),
         (b"\0\0\x08", "no IDX file"),
+        (b"PK\x08\x01\0\0\0\x01\0", "begins with 50 4b 08 01"),
         (b"\0\0\x07\x01\0\0\0\x01\0", "no IDX file"),
         (b"\0\0\x08\x03\0\0", "ends within its header"),
         (idx(np.zeros((4, 4), np.uint8), 8)[:-3], r"should hold \[4, 4\] .* holds 13 bytes"),
