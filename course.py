@@ -1,11 +1,24 @@
 #!/usr/bin/env python3
 """The front door of the course.
 
-    python course.py lab       open the course in JupyterLab (the first time, this installs it)
-    python course.py test      run the whole test suite
-    python course.py doctor    look at what is installed, and say what is missing
-    python course.py WORD ...  any other word goes to the `course` command (course.py --help lists them)
+    python course.py WORD ...        (to begin: python course.py lab)
 
+    lab       open the course in JupyterLab (the first time, this installs it)
+    doctor    look at what is installed, and say what is missing
+    check     run the public checks of an exercise on your notebook
+    pack      write the one file to hand in
+    renew     take the course's present version of a notebook; yours is kept beside it
+
+    release   (instructors) generate exercises/ from solutions/
+    bundle    (instructors) copy the course without solutions and tests
+    grade     (instructors) grade a folder of submissions
+
+    test      (maintainers) run the whole test suite
+    bench     (maintainers) measure, beside other libraries
+    lock      (maintainers) write constraints.lock anew
+    version   print the version of the course library
+
+`python course.py WORD --help` tells what may follow a word.
 Needs Python 3.11 or newer and nothing else: the first start makes a folder .venv beside this file and
 installs everything into it; removing that folder undoes it. Your own notebooks live in work/.
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 
@@ -113,6 +115,14 @@ def test_it_runs_as_course_py_starts_it():
     assert done.returncode == 0, done.stderr
     for word in ("lab", "doctor", "renew", "test", "lock"):
         assert word in done.stdout
+
+
+def test_the_front_door_lists_every_word():
+    """What `python course.py --help` prints, before anything is installed, against the commands there are."""
+    door = ast.get_docstring(ast.parse((install.ROOT / "course.py").read_text(encoding="utf-8")))
+    listed = re.findall(r"^    ([a-z]+)  +\S", door, re.MULTILINE)
+    there_are = [command.name or command.callback.__name__ for command in cli.app.registered_commands]
+    assert sorted(listed) == sorted(there_are)
 
 
 def test_bench_runs_the_script_of_that_name(monkeypatch, handed):

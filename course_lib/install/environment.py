@@ -213,7 +213,11 @@ def hand_over(command: Sequence[str], environ: Mapping[str, str] = os.environ) -
 
 
 def main(words: Sequence[str], usage: str) -> int:
-    """`python course.py WORDS`: install what the first word needs, then pass all words to `course`."""
+    """`python course.py WORDS`: install what the first word needs, then pass all words to `course`.
+
+    usage: printed where no word or a plea for help is given; it lists the words, since nothing may be
+    installed yet that could be asked for them.
+    """
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage)
         return 0
