@@ -57,8 +57,9 @@ def renew(name: str) -> None:
     """Replace your copy of a file by the course's present one; yours is kept beside it."""
     from course_lib import workspace
 
-    aside = workspace.renew(name.removeprefix("work/"))
-    typer.echo(f"course: work/{name.removeprefix('work/')} is new; your version is now {aside.name}")
+    name = workspace.full_name(name)
+    aside = workspace.renew(name)
+    typer.echo(f"course: work/{name} is new; your version is now {aside.name}")
 
 
 @app.command()

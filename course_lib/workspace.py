@@ -115,24 +115,44 @@ def report(copies: list[Copy]) -> list[str]:
     return lines
 
 
+def full_name(name: str, root: Path = ROOT) -> str:
+    """The file of the course with a copy in work/ that is meant by its name, as `refresh` gives it.
+
+    Args:
+        name: such as "notebooks/00_welcome.ipynb", or as much of its end as no other file shares:
+            "00_welcome.ipynb", "00_welcome" or "ps02_hmc".
+
+    Raises:
+        FileNotFoundError: there is no such file in the course, or no copy of it, or more than one.
+    """
+    name = name.removeprefix("work/")
+    copied = [known for known in originals(root) if (root / "work" / known).is_file()]
+    meant = [known for known in copied if known == name] or [
+        known for known in copied if name in (Path(known).name, Path(known).stem)
+    ]
+    if len(meant) > 1:
+        raise FileNotFoundError(f"{name} may be {', '.join(meant)}: give the whole name")
+    if not meant:
+        there = ", ".join(known for known in copied if known.endswith(".ipynb"))
+        advice = f"there are {there}" if there else "`python course.py lab` makes the copies"
+        raise FileNotFoundError(f"{name} is no file of the course with a copy in work/; {advice}")
+    return meant[0]
+
+
 def renew(name: str, root: Path = ROOT) -> Path:
     """Put the present original in the place of a copy, and the copy beside it under a new name.
 
     Args:
-        name: as `refresh` gives it, such as "notebooks/00_welcome.ipynb".
+        name: as `full_name` takes it.
 
     Returns:
         where the old copy is now.
 
     Raises:
-        FileNotFoundError: there is no such file in the course, or no copy of it.
+        FileNotFoundError: as `full_name`.
     """
+    name = full_name(name, root)
     original, mine = root / name, root / "work" / name
-    for path in (original, mine):
-        if name not in originals(root) or not path.is_file():
-            raise FileNotFoundError(
-                f"{name} is no file of the course with a copy in work/; `course lab` lists them"
-            )
     aside = next(
         path
         for n in range(1, 1000)

@@ -121,6 +121,28 @@ def test_renewing_keeps_the_students_version_beside_the_new_one(course):
     assert aside.name == "00_welcome_mine2.ipynb"
 
 
+@pytest.mark.parametrize("name", ["00_welcome.ipynb", "00_welcome", f"work/{WELCOME}"])
+def test_a_copy_is_renewed_by_as_much_of_its_name_as_is_needed(course, name):
+    workspace.refresh(course)
+    (course / WELCOME).write_text(notebook("print(3)"))
+    assert workspace.renew(name, course).name == "00_welcome_mine.ipynb"
+    assert (course / "work" / WELCOME).read_text() == notebook("print(3)")
+    assert workspace.full_name("ps01_a", course) == "exercises/ps01_a/ps01_a.ipynb"
+
+
+def test_what_else_could_be_renewed_is_listed(course):
+    with pytest.raises(FileNotFoundError, match=r"no file of the course.*`python course\.py lab`"):
+        workspace.renew(WELCOME, course)
+    workspace.refresh(course)
+    with pytest.raises(FileNotFoundError, match=f"there are {WELCOME}, exercises/ps01_a/ps01_a.ipynb$"):
+        workspace.renew("00_wlcome", course)
+    (course / "exercises" / "ps01_a" / "00_welcome.md").touch()
+    workspace.refresh(course)
+    with pytest.raises(FileNotFoundError, match=f"{WELCOME}, exercises/ps01_a/00_welcome.md: give the whole"):
+        workspace.renew("00_welcome", course)
+    workspace.renew("00_welcome.ipynb", course)
+
+
 @pytest.mark.parametrize("name", ["notebooks/none.ipynb", "../secret", "notebooks", ".originals.json"])
 def test_only_files_of_the_course_can_be_renewed(course, name):
     workspace.refresh(course)
