@@ -139,12 +139,11 @@ class GameExplorer(Panel):
         """Steps of the generator; the critic waits."""
         self._alone("generator", steps)
 
-    def reset(self) -> None:
-        """Back to the start, with the same seed and the settings of now."""
-        self._match = None
-        super().reset()
-
     # ---- a panel
+
+    def _restart(self) -> None:
+        self._match = None
+        super()._restart()
 
     def _alone(self, who: str, steps: int) -> None:
         self._match.play(whole(steps, 1, MOST, "steps of one player"), who)

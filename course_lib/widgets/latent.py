@@ -158,9 +158,9 @@ class LatentExplorer(Panel):
             self._walk.go(self._moves)
         self._fresh = False
 
-    def reset(self) -> None:
+    def _restart(self) -> None:
         self._fresh = True
-        super().reset()
+        super()._restart()
 
     def _more(self, count: int) -> None:
         if self._walk.moves + count > MOST:

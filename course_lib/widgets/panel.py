@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import math
 import pathlib
+from collections.abc import Iterator
 
 import anywidget
 import torch
@@ -37,8 +39,9 @@ class Panel(anywidget.AnyWidget):
     """Base of an explorer whose settings are numbers and whose picture follows from them.
 
     A subclass has `SETTINGS`, the names of the traits that a hand or Python may set; `_check(name, value)`;
-    `_begin()`, which starts anew from the settings; `_more(count)`, which goes on; `_picture()` -> (header,
-    buffers) with all there is to see, `_news()` with what the last `_more` brought; `_words()` and `_call()`.
+    `_begin()`, which starts anew from the settings, and `_restart()` where that keeps what it can;
+    `_more(count)`, which goes on; `_picture()` -> (header, buffers) with all there is to see, `_news()` with
+    what the last `_more` brought; `_words()` and `_call()`.
     """
 
     SETTINGS: tuple[str, ...] = ()
@@ -82,7 +85,7 @@ class Panel(anywidget.AnyWidget):
 
     def reset(self) -> None:
         """Back to the start, with the same seed."""
-        self._begin()
+        self._restart()
         self._publish()
 
     def more(self, count: int = 1) -> None:
@@ -95,7 +98,7 @@ class Panel(anywidget.AnyWidget):
         """Display a short stored animation: it plays with no kernel and no network."""
         from IPython.display import display
 
-        page, words = self.replay_page(frames, autoplay=autoplay), f"Animation. {self.alt}"
+        page, words = self._animation(frames, autoplay)
         quoted = page.replace("&", "&amp;").replace('"', "&quot;")
         frame = (
             f'<iframe title="{html.escape(words)}" sandbox="allow-scripts" srcdoc="{quoted}" loading="lazy" '
@@ -105,26 +108,40 @@ class Panel(anywidget.AnyWidget):
 
     def replay_page(self, frames: int = 30, *, autoplay: bool = True) -> str:
         """The same animation as one HTML page: what playing from the start would show."""
+        return self._animation(frames, autoplay)[0]
+
+    def _animation(self, frames: int, autoplay: bool) -> tuple[str, str]:
+        """The page and its alt text; what is on the screen stays as it is."""
         whole(frames, 1, 200, "frames are the pictures of the animation")
-        self.reset()
-        told = [self._with("state", *self._picture())]
-        for _ in range(frames):
-            self._more(self._pace())
-            told.append(self._with("more", *self._news()))
-        self.reset()
+        with self._aside():
+            words, code = f"Animation. {self._words()}", self._call()
+            told = [self._with("state", *self._picture())]
+            for _ in range(frames):
+                self._more(self._pace())
+                told.append(self._with("more", *self._news()))
         pack = [base64.b64encode(buffer).decode() for _, buffers in told for buffer in buffers]
         messages = [{**header, "parts": len(buffers)} for header, buffers in told]
-        parts = {
-            name: base64.b64encode(value).decode()
-            for name, value in self.trait_values(sync=True).items()
-            if isinstance(value, bytes)
-        }
-        state = {"view": self.view, "alt": f"Animation. {self.alt}", "code": self.code, "autoplay": autoplay}
+        large = {name: v for name, v in self.trait_values(sync=True).items() if isinstance(v, bytes)}
+        parts = {name: base64.b64encode(value).decode() for name, value in large.items()}
+        state = {"view": self.view, "alt": words, "code": code, "autoplay": autoplay}
         state["replay"] = {"messages": messages}
         data = json.dumps({"state": state, "parts": parts, "buffers": pack}, allow_nan=False)
-        return replay.PAGE.format(
-            title=html.escape(repr(self)), css=self._css, esm=self._esm, data=data.replace("</", "<\\/")
-        )
+        data = data.replace("</", "<\\/")
+        return replay.PAGE.format(title=html.escape(code), css=self._css, esm=self._esm, data=data), words
+
+    def _restart(self) -> None:
+        """Begin anew, whatever `_begin` would keep."""
+        self._begin()
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
+        """In here all is at the start; then it is as before: `_restart` leaves the old objects alone."""
+        before = dict(vars(self))
+        try:
+            self._restart()
+            yield
+        finally:
+            vars(self).update(before)
 
     # ---- with the browser
 

@@ -150,9 +150,9 @@ class QuantileExplorer(Panel):
             self._passage.draw(self._draws)
         self._fresh = False
 
-    def reset(self) -> None:
+    def _restart(self) -> None:
         self._fresh = True
-        super().reset()
+        super()._restart()
 
     def _more(self, count: int) -> None:
         if self.draws + count > MOST:
