@@ -116,6 +116,7 @@ def release(
     """Generate exercises/ from solutions/; keep your own seed for the hidden cases."""
     from course_lib.grading import release
 
+    release.need_solutions()
     if hidden_seed is not None:
         typer.echo(f"course: hidden seed kept in {release.keep_hidden_seed(hidden_seed)}: never publish it")
     for path in release.release(names):

@@ -17,6 +17,10 @@ from nbformat import NotebookNode
 from course_lib.workspace import ROOT
 
 SEED_NAME = "check.HIDDEN_SEED"  # how an instructor notebook writes the seed of its hidden cases
+NO_SOLUTIONS = (
+    "this copy of the course was made for students and has no solutions; "
+    "release, grade and set the hidden cases in the instructors' copy"
+)
 _HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.S | re.M)
 
 
@@ -62,22 +66,32 @@ class Assignment:
 
 def names(root: Path = ROOT, folder: str = "solutions") -> list[str]:
     """The exercises that `folder` ("solutions" or "exercises") holds."""
-    return sorted(path.parent.name for path in (root / folder).glob("*/*.ipynb"))
+    notebooks = (root / folder).glob("*/*.ipynb")
+    return sorted(path.stem for path in notebooks if path.stem == path.parent.name)
 
 
 def find(name: str, root: Path = ROOT, folder: str = "solutions") -> Path:
-    """Path of one exercise's notebook. Raises FileNotFoundError that lists the known ones."""
-    path = root / folder / name / f"{name}.ipynb"
-    if not path.is_file():
-        known = ", ".join(names(root, folder)) or "none"
-        hint = "" if folder == "exercises" else " (a student's copy of the course has no solutions)"
-        raise FileNotFoundError(f"no exercise {name!r} in {root / folder}; known: {known}{hint}")
-    return path
+    """Path of one exercise's notebook, by its name or by a beginning that no other shares ("ps02").
+
+    Raises FileNotFoundError that lists the known ones.
+    """
+    there = names(root, folder)
+    meant = [known for known in there if name and known.startswith(name)]
+    if name in there or len(meant) == 1:
+        full = name if name in there else meant[0]
+        return root / folder / full / f"{full}.ipynb"
+    if meant:
+        raise FileNotFoundError(f"{name!r} may be {', '.join(meant)}: give more of the name")
+    if not (root / folder).is_dir() and folder == "solutions":
+        raise FileNotFoundError(f"there is no folder {root / folder}: {NO_SOLUTIONS}")
+    known = ", ".join(there) or "none"
+    raise FileNotFoundError(f"no exercise {name!r} in {root / folder}; known: {known}")
 
 
 def load(name: str, root: Path = ROOT, folder: str = "solutions", seed: int | None = None) -> Assignment:
     """The exercise, with `seed` in its hidden tests (the public stand-in where none is given)."""
-    return parse(name, nbformat.read(find(name, root, folder), as_version=4), seed)
+    path = find(name, root, folder)
+    return parse(path.stem, nbformat.read(path, as_version=4), seed)
 
 
 def parse(name: str, notebook: NotebookNode, seed: int | None = None) -> Assignment:

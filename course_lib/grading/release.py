@@ -20,15 +20,29 @@ SEED_FILE = ".hidden-seed"  # git-ignored, at the root of the instructor's copy
 def release(names: list[str] | None = None, root: Path = ROOT) -> list[Path]:
     """Write `exercises/NAME/NAME.ipynb` for every instructor notebook (or the named ones).
 
-    The same input gives the same bytes. Raises FileNotFoundError for a name that is not in solutions/.
+    names: as `assignment.find` takes them. The same input gives the same bytes. Raises FileNotFoundError
+    for a name that is not in solutions/, and where there is nothing to release.
     """
     written = []
-    for name in names or assignment.names(root):
+    need_solutions(root)
+    for source in [assignment.find(name, root) for name in names or assignment.names(root)]:
+        name = source.stem
         target = root / "exercises" / name / f"{name}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(released_text(name, root), encoding="utf-8", newline="\n")
         written.append(target)
     return written
+
+
+def need_solutions(root: Path = ROOT) -> None:
+    """Raise FileNotFoundError where solutions/ is missing or holds no exercise."""
+    if not assignment.names(root):
+        folder = root / "solutions"
+        raise FileNotFoundError(
+            f"{folder} holds no NAME/NAME.ipynb"
+            if folder.is_dir()
+            else f"there is no folder {folder}: {assignment.NO_SOLUTIONS}"
+        )
 
 
 def released_text(name: str, root: Path = ROOT) -> str:

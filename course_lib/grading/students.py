@@ -86,6 +86,7 @@ def pack(name: str, path: Path | None = None, *, out: Path | None = None, root: 
     """
     path = path or _own_copy(name, root)
     assignment, merged = _merged(name, path, root)
+    name = assignment.name
     if problems := merged.notes + merged.tampered:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise ValueError(

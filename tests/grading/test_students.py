@@ -1,12 +1,13 @@
 """What students run, without nbgrader: check, pack; and the copy of the course that they get."""
 
+import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
 
-from course_lib.grading import show, students
+from course_lib.grading import assignment, show, students
 from course_lib.grading.execute import Outcome
 from course_lib.workspace import ROOT
 from tests.grading import toy
@@ -49,7 +50,7 @@ def test_check_says_what_is_missing(course, tmp_path):
         FileNotFoundError, match=r"no work/exercises/toy/toy.ipynb yet: `python course.py lab`"
     ):
         students.check("toy", root=course)
-    with pytest.raises(FileNotFoundError, match="known: toy"):
+    with pytest.raises(FileNotFoundError, match=r"known: toy"):
         students.check("tok", root=course)
     with pytest.raises(FileNotFoundError, match="no file"):
         students.check("toy", tmp_path / "none.ipynb", root=course)
@@ -57,6 +58,51 @@ def test_check_says_what_is_missing(course, tmp_path):
     broken.write_text("{")
     with pytest.raises(ValueError, match="not JSON"):
         students.check("toy", broken, root=course)
+
+
+def test_the_beginning_of_a_name_is_enough_where_no_other_shares_it(course, monkeypatch):
+    own_copy(course, toy.right())
+    monkeypatch.setattr(students, "execute", lambda cells, limits: {c.id: Outcome("passed") for c in cells})
+    assert students.check("to", root=course).assignment.name == "toy"
+    assert students.pack("to", root=course).path == course / "work" / "hand-in" / "toy.ipynb"
+    for folder in ("solutions", "exercises"):
+        (course / folder / "toys").mkdir()
+        (course / folder / "toys" / "toys.ipynb").write_bytes(
+            (course / folder / "toy/toy.ipynb").read_bytes()
+        )
+    with pytest.raises(FileNotFoundError, match="'to' may be toy, toys: give more of the name"):
+        students.check("to", root=course)
+    assert students.check("toy", root=course).assignment.name == "toy"
+    with pytest.raises(FileNotFoundError, match=r"known: toy, toys$"):
+        students.pack("", root=course)
+
+
+def test_a_students_copy_cannot_release_and_says_so(course, monkeypatch, capsys):
+    from course_lib import cli
+    from course_lib.grading import release
+
+    assert release.release(["to"], course) == [course / "exercises" / "toy" / "toy.ipynb"]
+    with pytest.raises(FileNotFoundError, match=r"known: toy$"):  # an instructor's copy: just a wrong name
+        release.release(["tok"], course)
+    (course / release.SEED_FILE).unlink()
+    shutil.rmtree(course / "solutions")
+    for names in (None, ["toy"]):
+        with pytest.raises(FileNotFoundError, match="was made for students and has no solutions"):
+            release.release(names, course)
+    with pytest.raises(FileNotFoundError, match="was made for students and has no solutions"):
+        assignment.load("toy", course)
+    with pytest.raises(FileNotFoundError, match=r"known: toy$"):
+        students.check("tok", root=course)
+    monkeypatch.setattr(release.need_solutions, "__defaults__", (course,))
+    monkeypatch.setattr(release.keep_hidden_seed, "__defaults__", (course,))
+    monkeypatch.setattr(sys, "argv", ["course", "release", "--hidden-seed", "5"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "has no solutions" in capsys.readouterr().err
+    assert not (course / release.SEED_FILE).exists()
+    (course / "solutions").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"solutions holds no NAME/NAME\.ipynb"):
+        release.release(root=course)
 
 
 def test_the_table_of_a_check_shows_points_and_reasons(course, monkeypatch):
