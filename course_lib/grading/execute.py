@@ -48,8 +48,13 @@ class Limits:
     output_limit: int = 20_000  # characters of one stream
 
     def __post_init__(self) -> None:
-        if not (self.cell_s > 0 and self.total_s > 0 and self.memory_mb > 0):
-            raise ValueError(f"limits must be positive, but they are {self}")
+        for what, value in (
+            ("the seconds for one cell (--timeout)", self.cell_s),
+            ("the seconds for a whole notebook", self.total_s),
+            ("the MB of memory for a notebook (--memory)", self.memory_mb),
+        ):
+            if not value > 0:
+                raise ValueError(f"{what} must be more than 0, but {value:g} was given")
 
 
 @dataclass(frozen=True)

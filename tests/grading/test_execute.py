@@ -224,6 +224,15 @@ def test_reports_that_no_worker_writes_pass_nothing(monkeypatch, messages):
     assert [outcome.status for outcome in outcomes.values()] == ["crashed"] * 3
 
 
-def test_limits_must_be_positive():
-    with pytest.raises(ValueError, match="must be positive"):
-        Limits(cell_s=0)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cell_s": 0}, r"one cell \(--timeout\) must be more than 0, but 0 was given"),
+        ({"cell_s": float("nan")}, r"\(--timeout\) must be more than 0, but nan was given"),
+        ({"total_s": -1.5}, r"whole notebook must be more than 0, but -1\.5 was given"),
+        ({"memory_mb": -5}, r"\(--memory\) must be more than 0, but -5 was given"),
+    ],
+)
+def test_limits_must_be_positive(given, message):
+    with pytest.raises(ValueError, match=message):
+        Limits(**given)
