@@ -76,6 +76,10 @@ def _ignored(name: str) -> bool:
     return name.startswith(".") or name in IGNORED
 
 
+def _is_notebook(name: str) -> bool:
+    return name.lower().endswith(".ipynb")  # some systems write names in capitals
+
+
 def read(entry: Entry, name: str) -> NotebookNode:
     """The notebook of one submission to exercise `name`. Raises Refused, and nothing else."""
     if entry.problem:
@@ -104,7 +108,7 @@ def _from_folder(folder: Path, name: str) -> bytes:
             (todo if stat.S_ISDIR(mode) else files).append(path)
             if len(files) + len(todo) > MAX_FILES:
                 raise Refused("invalid", f"it holds more than {MAX_FILES} files")
-    notebooks = {path.relative_to(folder).as_posix(): path for path in files if path.suffix == ".ipynb"}
+    notebooks = {path.relative_to(folder).as_posix(): path for path in files if _is_notebook(path.name)}
     return _bytes_of(notebooks[_choose(list(notebooks), name)])
 
 
@@ -119,7 +123,7 @@ def _from_zip(path: Path, name: str) -> bytes:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             _check_members(members)
-            notebooks = {m.filename: m for m in members if m.filename.endswith(".ipynb")}
+            notebooks = {m.filename: m for m in members if _is_notebook(m.filename)}
             wanted = {n: m for n, m in notebooks.items() if not any(map(_ignored, PurePosixPath(n).parts))}
             with archive.open(wanted[_choose(list(wanted), name)]) as file:
                 data = file.read(MAX_NOTEBOOK + 1)  # what the archive says about sizes may be a lie
@@ -147,7 +151,10 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
 
 def _choose(notebooks: list[str], name: str) -> str:
     """The notebook with the exercise's own name, or the only one there is."""
-    named = [path for path in notebooks if PurePosixPath(path).name == f"{name}.ipynb"]
+    wanted, names = f"{name}.ipynb", {path: PurePosixPath(path).name for path in notebooks}
+    named = [path for path in notebooks if names[path] == wanted] or [
+        path for path in notebooks if names[path].lower() == wanted.lower()
+    ]
     found = named if len(named) == 1 else notebooks
     if not found:
         raise Refused("missing", "no notebook was handed in")

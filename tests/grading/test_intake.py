@@ -52,6 +52,22 @@ def test_the_notebook_is_chosen_by_name_or_must_be_the_only_one(tmp_path):
     assert refusal(zipped(tmp_path / "cem.zip", {"a.txt": b""}))[0] == "missing"
 
 
+def test_capitals_in_the_name_of_the_file_do_no_harm(tmp_path):
+    for student, names in {"ann": ["TOY.IPYNB"], "bob": ["Toy.Ipynb", "OTHER.IPYNB"]}.items():
+        members = {name: GOOD if name.lower() == "toy.ipynb" else b"{}" for name in names}
+        zipped(tmp_path / f"{student}.ZIP", members)
+        (tmp_path / f"{student}2").mkdir()
+        for name, data in members.items():
+            (tmp_path / f"{student}2" / name).write_bytes(data)
+    (tmp_path / "cem.IPYNB").write_bytes(GOOD)
+    entries = intake.scan(tmp_path)
+    assert [entry.student_id for entry in entries] == ["ann", "ann2", "bob", "bob2", "cem"]
+    for entry in entries:
+        assert intake.read(entry, "toy").cells[1].source == toy.BEGIN
+    both = zipped(tmp_path / "dan.zip", {"toy.ipynb": GOOD, "TOY.IPYNB": b"{}"})  # the exact name goes first
+    assert intake.read(intake._entry(both), "toy").cells[1].source == toy.BEGIN
+
+
 @pytest.mark.parametrize("name", ["=cmd", "..", "a b", "x" * 65, "new\nline", "é", "a/b".replace("/", ":")])
 def test_bad_ids_are_refused(tmp_path, name):
     (entry,) = [intake._entry(tmp_path / name)] if name == ".." else _scanned(tmp_path, name)
