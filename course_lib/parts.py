@@ -12,6 +12,7 @@ import shutil
 import subprocess
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+TRIAL_S = 20  # for a program that does nothing, inside a sandbox
 
 
 def browser() -> tuple[str | None, str]:
@@ -31,7 +32,12 @@ def sandbox() -> tuple[str | None, str]:
     if found is None:
         return None, "bubblewrap (bwrap) is not on PATH"
     trial = [found, "--ro-bind", "/", "/", "--unshare-user", "--unshare-pid", "--unshare-net", "true"]
-    done = subprocess.run(trial, capture_output=True, text=True, timeout=20)
+    try:
+        done = subprocess.run(trial, capture_output=True, text=True, timeout=TRIAL_S)
+    except subprocess.TimeoutExpired:
+        return None, f"bubblewrap made no sandbox within {TRIAL_S} s"
+    except OSError as error:
+        return None, f"bubblewrap does not start: {error}"
     if done.returncode:
         return None, f"bubblewrap cannot make a sandbox here: {done.stderr.strip()}"
     return found, found

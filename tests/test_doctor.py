@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 
 import pytest
 from packaging.requirements import Requirement
@@ -32,6 +33,28 @@ def test_a_missing_part_of_the_system_is_a_remark(monkeypatch, part):
     row = one({"browser": "Chromium", "sandbox": "sandbox"}[part])
     assert (row.state, row.found) == ("remark", "it is not here")
     assert doctor.usable([row])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="bubblewrap exists on Linux only")
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("#!/bin/sh\nexec sleep 60\n", "made no sandbox within 0.2 s"),
+        ("#!/nowhere/sh\n", "does not start"),
+        ("#!/bin/sh\necho no namespaces >&2; exit 1\n", "cannot make a sandbox here: no namespaces"),
+    ],
+)
+def test_a_sandbox_that_hangs_or_fails_is_a_remark(monkeypatch, tmp_path, script, reason):
+    program = tmp_path / "bwrap"
+    program.write_text(script)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(parts, "TRIAL_S", 0.2 if "sleep" in script else 20)
+    where, why = parts.sandbox()
+    assert where is None
+    assert reason in why
+    row = doctor._sandbox()
+    assert (row.state, row.found) == ("remark", why)
 
 
 def pretend(monkeypatch, name: str, version: str) -> None:
