@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from course_lib.grading import release
+
 ROOT = Path(__file__).resolve().parents[2]
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason=".ci/run is for Linux")
@@ -90,6 +92,26 @@ def test_pre_commit_uses_the_locked_ruff():
     assert pinned == [[f"ruff=={locked}"]] * 2
     (strip,) = [hook for hook in hooks if "nbstripout" in hook["entry"]]
     assert "--keep-id" in strip["entry"].split()  # cell ids are part of a notebook's identity
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "environment.yml", ".pre-commit-config.yaml"])
+def test_comments_name_files_that_exist(name):
+    comments = re.findall(r"#(.*)", (ROOT / name).read_text("utf-8"))
+    named = [word for text in comments for word in re.findall(r"[\w./-]+\.(?:lock|py|yml|toml|txt)\b", text)]
+    assert named
+    assert [word for word in named if not (ROOT / word).is_file()] == []
+
+
+def test_what_the_pages_say_about_tools_and_seeds():
+    header = (ROOT / "environment.yml").read_text("utf-8").split("name:")[0]
+    assert "with the test tools" in header  # since it ends with -e .[test]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert "pre-commit" not in (ROOT / "constraints.lock").read_text("utf-8")  # so it has to be fetched first
+    assert contributing.index("`pip install pre-commit`") < contributing.index("`pre-commit install`")
+    assert ".venv\\Scripts\\" in contributing
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert "generate exercises/ with your own hidden cases" not in readme
+    assert release.SEED_FILE in readme
 
 
 def test_work_is_ignored_and_the_originals_are_not():
