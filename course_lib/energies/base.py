@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 Energy = Callable[[Tensor], Tensor]
 """Any callable `[C, D] -> [C]`: the energy of each of C chains, in nats."""
 
-Numbers = Tensor | Sequence | float
+Numbers: TypeAlias = Tensor | Sequence | float
 """What `torch.as_tensor` understands: a tensor, nested lists, or one number."""
 
 Box = tuple[float, float, float, float]
@@ -30,7 +30,7 @@ class Landscape:
 
     dim: int
     log_z: float | None = None
-    _like = torch.empty(0)  # carries dtype and device for `sample` where no other tensor does
+    _like: Tensor | None = None  # dtype and device of what `sample` draws; torch's default if None
 
     def __call__(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -47,10 +47,12 @@ class Landscape:
         """`n` exact, independent draws `[n, D]`."""
         raise NotImplementedError(f"{type(self).__name__} has no exact sampler")
 
+    def _blank(self) -> Tensor:
+        """An empty tensor with the dtype and on the device of this landscape."""
+        return torch.empty(0) if self._like is None else self._like
+
     def _normal(self, n: int, dim: int, generator: torch.Generator | None) -> Tensor:
-        return torch.empty(n, dim, dtype=self._like.dtype, device=self._like.device).normal_(
-            generator=generator
-        )
+        return self._blank().new_empty(n, dim).normal_(generator=generator)
 
     def _accepted(self, n: int, propose: Callable[[int], tuple[Tensor, Tensor]]) -> Tensor:
         """The first n accepted of independent proposals; `propose(m) -> (x [m, D], accepted [m])`."""
@@ -59,10 +61,10 @@ class Landscape:
             x, accepted = propose(2 * missing + 16)
             kept.append(x[accepted][:missing])
             missing -= len(kept[-1])
-        return torch.cat(kept) if kept else self._like.new_empty(0, self.dim)
+        return torch.cat(kept) if kept else self._blank().new_empty(0, self.dim)
 
     def _uniform(self, n: int, generator: torch.Generator | None) -> Tensor:
-        return torch.empty(n, dtype=self._like.dtype, device=self._like.device).uniform_(generator=generator)
+        return self._blank().new_empty(n).uniform_(generator=generator)
 
     def columns(self, x: Tensor) -> Tensor:
         """`x: [C, D]` as columns `[D, C]`, after checking its shape."""
@@ -76,11 +78,18 @@ class Landscape:
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """A copy with its tensors on another device or of another dtype, like `Tensor.to`."""
         moved = copy.copy(self)
-        moved._like = self._like.to(*args, **kwargs)
+        moved._like = self._blank().to(*args, **kwargs)
         for name, value in vars(self).items():
             if isinstance(value, Tensor | Landscape):
                 setattr(moved, name, value.to(*args, **kwargs))
         return moved
+
+
+def parameter(value: Numbers) -> Tensor:
+    """A parameter of a landscape: floating tensors keep their dtype, all else takes torch's default."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.detach()
+    return torch.as_tensor(value, dtype=torch.get_default_dtype())
 
 
 class ValueAndGrad:

@@ -15,7 +15,7 @@ Beta: TypeAlias = float | Tensor
 def _plus(a: Tensor, beta: Beta, b: Tensor) -> Tensor:
     """`a + beta b`, where a and b are `[C]` or `[C, D]` and beta is one number or one per chain `[C]`."""
     if not isinstance(beta, Tensor):
-        return torch.add(a, b, alpha=beta)
+        return a if beta == 0 else torch.add(a, b, alpha=beta)  # b may be infinite where beta is 0
     return torch.addcmul(a, beta[:, None] if beta.dim() and b.dim() == 2 else beta, b)
 
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib.energies.base import Landscape, Numbers
+from course_lib.energies.base import Landscape, Numbers, parameter
 
 
 class Gaussian(Landscape):
@@ -18,11 +18,12 @@ class Gaussian(Landscape):
     """
 
     def __init__(self, mean: Numbers, cov: Numbers = 1.0):
-        self.mean = torch.as_tensor(mean, dtype=torch.get_default_dtype())
+        self.mean = parameter(mean)
+        self._like = self.mean.new_empty(0)
         if self.mean.dim() != 1:
             raise ValueError(f"mean must have shape [D], but it has shape {list(self.mean.shape)}")
         self.dim = len(self.mean)
-        cov = torch.as_tensor(cov, dtype=torch.float64)
+        cov = torch.as_tensor(cov, dtype=torch.float64, device=self.mean.device)
         independent = cov.dim() == 0 or cov.shape == (self.dim,)
         if independent:
             cov = torch.diag(cov.expand(self.dim))
@@ -32,7 +33,7 @@ class Gaussian(Landscape):
         if failed or not torch.allclose(cov, cov.T):
             raise ValueError(f"cov must be symmetric and positive definite, but it is {cov.tolist()}")
         # N(0, I), the prior of every latent space, needs no arithmetic at all for its gradient.
-        self.standard = bool((self.mean == 0).all() and (cov == torch.eye(self.dim)).all())
+        self.standard = bool((self.mean == 0).all() and (cov == torch.eye(self.dim).to(cov)).all())
         self.log_z = self.dim / 2 * math.log(2 * math.pi) + factor.diagonal().log().sum().item()
         precision = torch.cholesky_inverse(factor)
         # [D, D], or a column [D, 1] of inverse variances, which spares the matrix product.
@@ -71,17 +72,18 @@ class GaussianMixture(Landscape):
     """
 
     def __init__(self, means: Numbers, scale: float, weights: Numbers | None = None):
-        self.means = torch.as_tensor(means, dtype=torch.get_default_dtype())
+        self.means = parameter(means)
+        self._like = self.means.new_empty(0)
         if self.means.dim() != 2:
             raise ValueError(f"means must have shape [K, D], but they have shape {list(self.means.shape)}")
         if not scale > 0:
             raise ValueError(f"scale is a standard deviation and must be positive, but it is {scale}")
         modes, self.dim = self.means.shape
         self.scale = float(scale)
-        weights = torch.ones(modes) if weights is None else torch.as_tensor(weights)
-        if weights.shape != (modes,) or not (weights > 0).all():
-            raise ValueError(f"weights must be {modes} positive numbers, but they are {weights.tolist()}")
-        self.weights = (weights.double() / weights.double().sum()).to(self.means)
+        w = torch.ones(modes) if weights is None else torch.as_tensor(weights)
+        if w.shape != (modes,) or not (w > 0).all():
+            raise ValueError(f"weights must be {modes} positive numbers, but they are {w.tolist()}")
+        self.weights = (w.double() / w.double().sum()).to(self.means)
         self.log_z = self.dim / 2 * math.log(2 * math.pi * self.scale**2)
         # -|x - mu|^2 / 2s^2 = -|x|^2 / 2s^2 + slope . x + offset: one small matrix product for all modes.
         self.slope = self.means / self.scale**2
@@ -113,6 +115,8 @@ class GaussianMixture(Landscape):
         return self._pull(columns, self._logits(columns).softmax(0)).T
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        if n == 0:
+            return self.means.new_empty(0, self.dim)
         mode = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         centre = self.means[mode]
         return centre + self.scale * self._normal(n, self.dim, generator)

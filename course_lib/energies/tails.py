@@ -37,7 +37,7 @@ class LogGamma(Landscape):
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         # G(a) = G(a + 1) U^(1/a) in law: the log of a small gamma variable without its underflow.
         size = (n * self.dim,)
-        log_gamma = _standard_gamma(self.shape + 1, size, self._like, generator).log()
+        log_gamma = _standard_gamma(self.shape + 1, size, self._blank(), generator).log()
         # A float32 uniform is 0 once in 2^24 draws, and its log would send a chain to -inf.
         log_gamma += self._uniform(*size, generator).clamp(min=2.0**-25).log() / self.shape
         return (log_gamma - math.log(self.rate)).view(n, self.dim)
@@ -67,7 +67,7 @@ class StudentT(Landscape):
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         z = self._normal(n, self.dim, generator)
-        chi_squared = 2 * _standard_gamma(self.df / 2, (n,), self._like, generator)
+        chi_squared = 2 * _standard_gamma(self.df / 2, (n,), self._blank(), generator)
         return z * (self.df / chi_squared).sqrt()[:, None]
 
 

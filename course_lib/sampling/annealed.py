@@ -162,8 +162,11 @@ def ais(
     if min(n, groups, moves) < 1:
         raise ValueError(f"ais needs n, groups, moves >= 1, but got {n}, {groups}, {moves}")
     if compile:
-        kernels = [Compiled(one) for one in kernels]
+        wrapped = {id(one): Compiled(one) for one in kernels}  # one kernel, one graph, one warning
+        kernels = [wrapped[id(one)] for one in kernels]
     keep, kept, acceptance, finished, t = set(keep), [], [], True, 0
+    if keep and not (min(keep) >= 0 and max(keep) < len(betas)):
+        raise ValueError(f"keep lists temperature indices 0 ... {len(betas) - 1}, but got {sorted(keep)}")
     with torch.no_grad():
         x = bridge.base.sample(groups * n, generator=generator)
         state = kernels[0].init(bridge.at(0.0), x)
@@ -173,12 +176,15 @@ def ais(
         try:
             for t in counted(range(1, len(betas)), progress):
                 before, beta = betas[t - 1].item(), betas[t].item()
-                log_w = log_w - (beta - before) * state.aux[0].double().view(groups, n)
+                weighed = log_w - (beta - before) * state.aux[0].double().view(groups, n)
+                chosen = state
                 if resample_below is not None:
-                    low = weight_ess(log_w) < resample_below * n
+                    low = weight_ess(weighed) < resample_below * n
                     if low.any():
-                        state, log_w = resample_groups(state, log_w, low, generator)
-                state, rate = move_at(bridge, state, before, beta, kernels[t - 1], moves, generator)
+                        chosen, weighed = resample_groups(state, weighed, low, generator)
+                moved, rate = move_at(bridge, chosen, before, beta, kernels[t - 1], moves, generator)
+                # Only now, so that an interrupt leaves the weights and the chains of one temperature.
+                state, log_w = moved, weighed
                 acceptance.append(rate.mean())
                 if t in keep:
                     kept.append(Kept(betas[t], state.x, log_w))
@@ -241,6 +247,8 @@ def ais_reverse(
     """
     betas = check_betas(betas)
     kernels = one_kernel_per_temperature(kernel, len(betas) - 1)
+    if moves < 1:
+        raise ValueError(f"ais_reverse needs moves >= 1, but got {moves}")
     log_z_base, acceptance = base_log_z(bridge), list[Tensor]()
     with torch.no_grad():
         state = kernels[-1].init(bridge.at(1.0), x)

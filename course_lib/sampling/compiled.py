@@ -60,7 +60,8 @@ class Compiled:
         try:
             return _compile()(self.kernel, landscape, beta, state, noise)
         except Exception as error:
-            if "compiler" not in str(error).lower():
+            # torch names it InvalidCxxCompiler, wrapped in the error of whichever layer met it first.
+            if "CxxCompiler" not in f"{type(error).__name__}: {error}":
                 raise
             self._plain = True
             warnings.warn(

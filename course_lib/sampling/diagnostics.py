@@ -53,11 +53,11 @@ def _ess_one(x: Tensor) -> float:
 
 
 def _per_dimension(x: Tensor, statistic: Callable[[Tensor], float]) -> Tensor:
-    x = torch.as_tensor(x).detach().double()
+    x = torch.as_tensor(x).detach().double().cpu()
     if x.dim() not in (2, 3):
         raise ValueError(f"chains have shape [T, C] or [T, C, D], but x has shape {list(x.shape)}")
-    if len(x) < 4:
-        raise ValueError(f"at least 4 steps are needed to judge a chain, but x has {len(x)}")
+    if len(x) < 4 or x.numel() == 0:
+        raise ValueError(f"at least 4 steps of one chain are needed to judge it, but x is {list(x.shape)}")
     if not x.isfinite().all():
         return torch.full(x.shape[2:], math.nan, dtype=torch.float64)
     if x.dim() == 2:
@@ -72,6 +72,11 @@ def ess(x: Tensor) -> Tensor:
     over split chains of rank-normalised values (Vehtari et al., 2021, section 4). Float64, on the CPU.
     """
     return _per_dimension(x, lambda one: _ess_one(_rank_normalise(_split(one))))
+
+
+def _median(x: Tensor) -> Tensor:
+    ordered = x.flatten().sort().values  # torch's own quantile refuses more than 16 million values
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _rhat_one(x: Tensor) -> float:
@@ -89,7 +94,7 @@ def rhat(x: Tensor) -> Tensor:
 
     def larger(one: Tensor) -> float:
         halves = _split(one)
-        folded = (halves - halves.flatten().quantile(0.5)).abs()
+        folded = (halves - _median(halves)).abs()
         return max(_rhat_one(_rank_normalise(halves)), _rhat_one(_rank_normalise(folded)))
 
     return _per_dimension(x, larger)
@@ -97,11 +102,15 @@ def rhat(x: Tensor) -> Tensor:
 
 def log_mean_exp(log_w: Tensor, dim: int = -1) -> Tensor:
     """log of the mean of exp(log_w) along `dim`, without leaving log space (float64)."""
+    if log_w.numel() == 0:
+        raise ValueError(f"there are no weights to average: log_w has shape {list(log_w.shape)}")
     return log_w.double().logsumexp(dim) - math.log(log_w.shape[dim])
 
 
 def weight_ess(log_w: Tensor, dim: int = -1) -> Tensor:
     """Effective number of weighted draws, (sum w)^2 / sum w^2, from log-weights; between 1 and n."""
+    if log_w.numel() == 0:
+        raise ValueError(f"there are no weights to judge: log_w has shape {list(log_w.shape)}")
     log_w = log_w.double()
     return (2 * log_w.logsumexp(dim) - (2 * log_w).logsumexp(dim)).exp()
 
@@ -112,7 +121,9 @@ def pareto_k(log_w: Tensor) -> Tensor:
     Weights have about 1 / k finite moments: below .5 all is well, above .7 no estimate from them can be
     trusted at any practical n (Vehtari, Simpson, Gelman, Yao & Gabry, 2024). Fit by Zhang & Stephens (2009).
     """
-    log_w = log_w.detach().double().flatten()
+    log_w = log_w.detach().double().cpu().flatten()
+    if log_w.isnan().any():
+        raise ValueError("the log-weights hold NaN")
     tail = math.ceil(min(0.2 * len(log_w), 3 * len(log_w) ** 0.5))
     if tail < 5:
         raise ValueError(f"the tail of {len(log_w)} weights is too short for a Pareto fit; 25 are needed")

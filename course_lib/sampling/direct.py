@@ -20,6 +20,8 @@ def inverse_cdf(
     quantile: h^-1, elementwise on `[n]`. It works because p(y) = p(u) |du/dy| = h'(y). u stays strictly
     inside (0, 1), where every quantile function is finite.
     """
+    if n < 1:
+        raise ValueError(f"inverse_cdf needs n >= 1 draws, but got n={n}")
     device = None if generator is None else generator.device
     u = torch.rand(n, generator=generator, dtype=torch.float64, device=device).clamp(min=2.0**-54)
     return quantile(u)
@@ -69,10 +71,10 @@ class Rejection(NamedTuple):
 
 
 def log_density(energy: Landscape, x: Tensor) -> Tensor:
-    """`log q(x)`, `[C]`, of a landscape whose normaliser is known."""
+    """`log q(x)`, `[C]`, float64, of a landscape whose normaliser is known."""
     if energy.log_z is None:
         raise ValueError(f"{type(energy).__name__} has no known log_z, so it cannot serve as a proposal")
-    return -energy(x) - energy.log_z
+    return -energy(x).double() - energy.log_z
 
 
 class Darts(NamedTuple):
@@ -101,9 +103,15 @@ def throw(
 ) -> Darts:
     """`n` darts under k q, log k = log_bound. Nobody checks here that k q >= p~; `rejection` does."""
     x = proposal.sample(n, generator=generator)
-    log_ratio = (log_target(x) - log_density(proposal, x)).double() - log_bound
+    log_ratio = log_target(x).double() - log_density(proposal, x) - log_bound
     height = torch.empty_like(log_ratio).uniform_(generator=generator)
     return Darts(x, height.log(), log_ratio)
+
+
+def _shown(x: Tensor) -> str:
+    """A point `[D]` for a message: its first five coordinates."""
+    more = ", ..." if len(x) > 5 else ""
+    return "[" + ", ".join(f"{v:.4f}" for v in x[:5].tolist()) + more + "]"
 
 
 def rejection(
@@ -122,6 +130,9 @@ def rejection(
     Raises ValueError where the envelope is exceeded, naming the point, and when `max_thrown` darts are
     not enough.
     """
+    if n < 1:
+        raise ValueError(f"rejection needs n >= 1 draws, but got n={n}")
+    slack = 1e-5 * max(1.0, abs(log_bound))  # the rounding of float32 energies
     kept: list[Tensor] = []
     hits, thrown, batch = 0, 0, max(n, 1000)
     while hits < n:
@@ -131,10 +142,13 @@ def rejection(
                 "the envelope is too loose, choose a proposal nearer to the target"
             )
         darts = throw(log_target, proposal, log_bound, batch, generator=generator)
-        worst = int(darts.log_ratio.argmax())
-        if (over := darts.log_ratio[worst].item()) > 1e-5:  # beyond the rounding of float32 energies
+        worst = int(darts.log_ratio.argmax())  # a NaN counts as the largest
+        over, point = darts.log_ratio[worst].item(), _shown(darts.x[worst])
+        if math.isnan(over):
+            raise ValueError(f"log_target or the proposal's density is NaN at x = {point}")
+        if over > slack:
             raise ValueError(
-                f"the envelope is exceeded at x = {[round(v, 4) for v in darts.x[worst].tolist()]}: "
+                f"the envelope is exceeded at x = {point}: "
                 f"log p~ - log q = {over + log_bound:.4g} > log_bound = {log_bound:.4g}; "
                 "raise log_bound or choose a proposal with heavier tails"
             )

@@ -62,7 +62,7 @@ def importance(
     if n < 1:
         raise ValueError(f"importance sampling needs n >= 1 draws, but got n={n}")
     x = proposal.sample(n, generator=generator)
-    log_w = log_target(x).double() - log_density(proposal, x).double()
+    log_w = log_target(x).double() - log_density(proposal, x)
     if log_w.isnan().any() or (log_w == torch.inf).any():
         bad = int((log_w.isnan() | (log_w == torch.inf)).nonzero()[0])
         raise ValueError(f"the log-weight is {log_w[bad].item()} at x = {x[bad].tolist()}")
@@ -76,6 +76,10 @@ def systematic(log_w: Tensor, n: int | None = None, *, generator: torch.Generato
     weight w is taken n w times, rounded up or down.
     """
     groups, total = log_w.shape
+    if not (log_w.amax(1) > -torch.inf).all():  # all weights zero, or a NaN among them
+        raise ValueError(
+            "every row of log_w needs a weight above zero and no NaN; there is nothing to resample"
+        )
     n = total if n is None else n
     offset = torch.empty(groups, 1, dtype=torch.float64, device=log_w.device).uniform_(generator=generator)
     teeth = (offset + torch.arange(n, dtype=torch.float64, device=log_w.device)) / n
@@ -89,6 +93,8 @@ def grid_log_z(energy: Energy, low: list[float], high: list[float], points: int 
     grows like points^D. Raises ValueError above 20 million points.
     """
     dim = len(low)
+    if dim < 1 or points < 2:
+        raise ValueError(f"a grid needs at least one dimension and two points, but got {dim} and {points}")
     if len(high) != dim or not all(a < b for a, b in zip(low, high, strict=True)):
         raise ValueError(f"the box needs low < high in every dimension, but got {low} and {high}")
     if points**dim > 20_000_000:

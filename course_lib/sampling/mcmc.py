@@ -97,6 +97,8 @@ def leapfrog(
     gradients: the two half kicks between neighbouring steps are one whole kick.
     """
     gradient = getattr(value_and_grad, "grad", lambda x: value_and_grad(x)[1])
+    if n_steps < 1:
+        raise ValueError(f"leapfrog needs n_steps >= 1, but got {n_steps}")
     step = torch.as_tensor(step_size, dtype=x.dtype, device=x.device)
     p = torch.addcmul(p, grad, step, value=-0.5)  # new tensors: the caller's x and p stay as they are
     x = torch.addcmul(x, p, step)
@@ -144,6 +146,11 @@ class Metropolis:
         """The state of chains that stand at `x: [C, D]`. Raises ValueError where the energy is not finite."""
         if x.dim() != 2 or x.numel() == 0:
             raise ValueError(f"chains start from points of shape [C, D], but x has shape {list(x.shape)}")
+        if not x.is_floating_point():
+            raise ValueError(f"chains live on real numbers, but x has dtype {x.dtype}; use x.float()")
+        step = torch.as_tensor(self.step_size)
+        if step.dim() and len(step) != len(x):
+            raise ValueError(f"there are {len(step)} step sizes for {len(x)} chains; give one, or one each")
         x = x.detach().T.contiguous().T  # shape [C, D], memory [D, C]: column arithmetic then never copies
         u, grad, *aux = value_and_grad(energy)(x)
         if u.shape != x.shape[:1]:
@@ -231,11 +238,19 @@ class HMC(Metropolis):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_leapfrog < 1 or not 0 <= self.jitter < 1:
+        if self.n_leapfrog < 1 or self.n_leapfrog != int(self.n_leapfrog) or not 0 <= self.jitter < 1:
             raise ValueError(
-                "HMC needs n_leapfrog >= 1 and 0 <= jitter < 1, "
+                "HMC needs a whole n_leapfrog >= 1 and 0 <= jitter < 1, "
                 f"but got n_leapfrog={self.n_leapfrog}, jitter={self.jitter}"
             )
+
+    def init(self, energy: Energy, x: Tensor) -> State:
+        state = super().init(energy, x)
+        if self.metric is not None and self.metric.shape[-2:] != (x.shape[1], x.shape[1]):
+            raise ValueError(
+                f"a metric in {x.shape[1]}-D is a matrix of that size, not {list(self.metric.shape)}"
+            )
+        return state
 
     def draw(self, x: Tensor, generator: torch.Generator | None) -> Noise:
         noise = super().draw(x, generator)

@@ -91,7 +91,7 @@ def warm_up(
     if isinstance(kernel, Langevin) and not kernel.adjust:
         raise ValueError("unadjusted Langevin accepts everything, so there is no acceptance to tune it by")
     if target is None:
-        target = {HMC: 0.8, Langevin: 0.574, RandomWalk: 0.234}[type(kernel)]
+        target = 0.8 if isinstance(kernel, HMC) else 0.574 if isinstance(kernel, Langevin) else 0.234
     if steps < 1 or not 0 < target < 1:
         raise ValueError(f"warm_up needs steps >= 1 and 0 < target < 1, but got {steps} and {target}")
     energy = value_and_grad(energy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 
 import torch
@@ -92,7 +93,9 @@ def smc(
     is that before the last resampling, `log_z` the evidence.
 
     Adapting makes the estimate consistent rather than unbiased (Beskos et al., 2016): the bias falls
-    like 1 / n. For an unbiased one, freeze what it found: `ais` with `betas` of the result.
+    like 1 / n. For an unbiased one, freeze what was found: with one group and no warm start, `betas` of the
+    result are a schedule for `ais`, whose step sizes `pilot` finds. Interrupting returns the weighted
+    population at the temperatures reached, with one warning.
     """
     if min(n, groups, moves) < 1 or not 0 < cess < 1 or (warm_start and warm_start < n):
         raise ValueError(
@@ -113,39 +116,45 @@ def smc(
         state = kernel.init(bridge.at(_chains(beta, n, x)), x)
         betas, acceptance = [beta], []
         kept = [Kept(beta, state.x, log_w)] if keep else []
-        for _ in counted(range(max_temperatures), progress):
-            delta = state.aux[0].double().view(groups, n)
-            new = next_beta(log_w, delta, beta, cess)
-            log_w = log_w - (new - beta)[:, None] * delta
-            low = weight_ess(log_w) < resample_below * n
-            if low.any():
-                state, log_w = resample_groups(state, log_w, low, generator)
-            adapted = replace(
-                kernel,
-                step_size=_chains(step.exp(), n, x),
-                metric=population_factor(state.x, log_w).to(x.dtype),
-            )
-            before, beta = beta, new
-            state, rate = move_at(
-                bridge, state, _chains(before, n, x), _chains(beta, n, x), adapted, moves, generator
-            )
-            betas.append(beta)
-            acceptance.append(rate.view(groups, n).mean(1))
-            if target is not None:
-                step = step + 0.2 * (acceptance[-1] - target)
-            if keep:
-                kept.append(Kept(beta, state.x, log_w))
-            if (beta >= 1).all():
-                break
-        else:
-            raise RuntimeError(
-                f"smc did not reach beta = 1 in {max_temperatures} temperatures (it is at {beta.tolist()}); "
-                "lower cess or raise max_temperatures"
-            )
+        finished = True
+        try:
+            for _ in counted(range(max_temperatures), progress):
+                delta = state.aux[0].double().view(groups, n)
+                new = next_beta(log_w, delta, beta, cess)
+                weighed, chosen = log_w - (new - beta)[:, None] * delta, state
+                low = weight_ess(weighed) < resample_below * n
+                if low.any():
+                    chosen, weighed = resample_groups(state, weighed, low, generator)
+                adapted = replace(
+                    kernel,
+                    step_size=_chains(step.exp(), n, x),
+                    metric=population_factor(chosen.x, weighed).to(x.dtype),
+                )
+                path = (_chains(beta, n, x), _chains(new, n, x))
+                moved, rate = move_at(bridge, chosen, *path, adapted, moves, generator)
+                # Only now, so that an interrupt leaves the weights and the chains of one temperature.
+                state, log_w, beta = moved, weighed, new
+                betas.append(beta)
+                acceptance.append(rate.view(groups, n).mean(1))
+                if target is not None:
+                    step = step + 0.2 * (acceptance[-1] - target)
+                if keep:
+                    kept.append(Kept(beta, state.x, log_w))
+                if (beta >= 1).all():
+                    break
+            else:
+                raise RuntimeError(
+                    f"smc did not reach beta = 1 in {max_temperatures} temperatures (it is at "
+                    f"{beta.tolist()}); lower cess or raise max_temperatures"
+                )
+        except KeyboardInterrupt:
+            finished = False
+            warnings.warn(f"interrupted after {len(acceptance)} temperatures", stacklevel=2)
         effective = weight_ess(log_w)
-        everyone = torch.ones(groups, dtype=torch.bool, device=x.device)
-        state, log_w = resample_groups(state, log_w, everyone, generator)
-    result = summarise(state.x, log_w, log_z_base, acceptance, kept, torch.stack(betas), True)
+        if finished:
+            everyone = torch.ones(groups, dtype=torch.bool, device=x.device)
+            state, log_w = resample_groups(state, log_w, everyone, generator)
+    result = summarise(state.x, log_w, log_z_base, acceptance, kept, torch.stack(betas), finished)
     return result._replace(weight_ess=effective[0] if groups == 1 else effective)
 
 

@@ -71,13 +71,18 @@ def parallel_tempering(
 
     betas: `[K]`, exactly 0 ... 1. kernel: one, or one per temperature (hot chains bear larger steps; the
     kernels may differ in their step size only). x: where to start, `[K n, D]` temperature-major, by default
-    draws of the base. After every step even, then odd neighbours propose to swap. Leaves exp(-U_1)
-    invariant at beta = 1. Interrupting keeps what was recorded, with one warning.
+    draws of the base. After each step every other pair of neighbours proposes to swap, even and odd pairs
+    in turn. The ladder as a whole keeps its joint law, and with it exp(-U_1) at beta = 1. Interrupting keeps
+    what was recorded, with one warning.
     """
     ladder = check_betas(betas)
     if min(n, steps) < 1 or not 1 <= thin <= steps:
         raise ValueError(f"tempering needs n, steps >= 1 and 1 <= thin <= steps, got {n}, {steps}, {thin}")
     kernels = one_kernel_per_temperature(kernel, len(ladder))
+    if len({(type(one), repr(replace(one, step_size=1.0))) for one in kernels}) > 1:  # type: ignore[type-var]
+        raise ValueError(
+            f"the kernels of a ladder may differ in their step size only, but they are {kernels}"
+        )
     with torch.no_grad():
         x = bridge.base.sample(len(ladder) * n, generator=generator) if x is None else x
         if x.shape != (len(ladder) * n, bridge.dim):

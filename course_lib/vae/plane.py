@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ class PlaneProblem:
         """log p(x, z) at the observed x: `[..., B, 2] -> [..., B]`."""
         return self.log_likelihood(z.new_full((z.shape[-2], 1), self.observed), z) + log_standard_normal(z)
 
-    def gradients(self, estimator: Callable[..., Tensor], n: int, L: int = 1, **more) -> Tensor:
+    def gradients(self, estimator: Callable[..., Tensor], n: int, L: int = 1, **more: Any) -> Tensor:
         """n independent estimates of d bound / d mean by a function of `vae.estimators`, `[n, 2]`."""
         self._leaf = self.mean.expand(n, 2).clone().requires_grad_()
         x = torch.full((n, 1), self.observed)

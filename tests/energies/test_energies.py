@@ -161,6 +161,23 @@ def test_same_seed_same_draws_and_dtype_follows(energy):
     assert energy.grad(x.double()).dtype == torch.float64
 
 
+def test_parameters_keep_the_dtype_they_come_in():
+    double = torch.zeros(2, dtype=torch.float64)
+    for energy in (Gaussian(double), GaussianMixture(double[None], 1.0)):
+        assert energy.sample(3).dtype == torch.float64
+    torch.set_default_dtype(torch.float64)
+    try:
+        for energy in (Gaussian([0.0, 0.0]), Banana(), Funnel(2), DoubleWell(), Kidney(), LogGamma(), ring()):
+            assert energy.sample(3).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@every
+def test_no_draws_at_all(energy):
+    assert energy.sample(0).shape == (0, energy.dim)
+
+
 @every
 def test_wrong_dimension_is_named(energy):
     with pytest.raises(ValueError, match=rf"\[C, {energy.dim}\]"):

@@ -376,6 +376,54 @@ def test_an_interrupted_anneal_keeps_the_temperature_it_reached():
         result = ais(bridge, 50, linear_betas(10), Interrupting(0.5, 5), generator=seeded())
     assert not result.finished and result.betas[-1] == pytest.approx(0.6)
     assert result.acceptance.shape == (6,)
+    whole = ais(bridge, 50, linear_betas(10), HMC(0.5, 5), keep=(6,), generator=seeded())
+    assert torch.equal(result.x, whole.kept[0].x) and torch.equal(result.log_w, whole.kept[0].log_w)
+
+
+def test_an_interrupted_smc_keeps_the_population_it_had():
+    bridge, _, _ = PATHS["linear posterior"]
+
+    class Interrupting(HMC):
+        def step(self, energy, state, *, generator=None):
+            if not countdown:
+                raise KeyboardInterrupt
+            countdown.pop()
+            return super().step(energy, state, generator=generator)
+
+    countdown = [1] * 6
+    with pytest.warns(UserWarning, match="after 3 temperatures"):
+        part = smc(bridge, 50, kernel=Interrupting(0.3, 3), moves=2, generator=seeded())
+    whole = smc(bridge, 50, kernel=HMC(0.3, 3), moves=2, keep=True, generator=seeded())
+    assert not part.finished and torch.equal(part.betas, whole.betas[:4])
+    assert torch.equal(part.x, whole.kept[3].x) and torch.equal(part.log_w, whole.kept[3].log_w)
+
+
+def test_reverse_uses_the_kernel_of_each_temperature():
+    seen = []
+
+    class Recording(HMC):
+        def step(self, energy, state, *, generator=None):
+            seen.append((self.step_size, energy.beta))
+            return super().step(energy, state, generator=generator)
+
+    bridge, target, _ = PATHS["ring"]
+    betas = linear_betas(4)
+    kernels = [Recording(float(beta), 2) for beta in betas[1:]]
+    ais_reverse(bridge, target.sample(5, generator=seeded()), betas, kernels, generator=seeded())
+    assert seen == [(beta, beta) for beta in (1.0, 0.75, 0.5, 0.25)]
+
+
+def test_a_hard_wall_is_not_seen_at_beta_zero():
+    class Wall:
+        def __call__(self, x):
+            return torch.where(x[:, 0] > 0, 0.0, torch.inf)
+
+        def value_and_grad(self, x):
+            return self(x), torch.zeros_like(x)
+
+    wall = Bridge(Gaussian([0.0]), Wall())
+    result = ais(wall, 4000, linear_betas(1), RandomWalk(0.5), generator=seeded())
+    assert abs((result.log_w.exp().mean() - 0.5) * 4000**0.5 / 0.5) < 5  # half of the mass is behind it
 
 
 def nameless(bridge):
@@ -398,6 +446,10 @@ def nameless(bridge):
         (lambda b, k: geometric_betas(5, 0.0), "0 < first"),
         (lambda b, k: smc(b, 10, cess=1.0), "0 < cess < 1"),
         (lambda b, k: smc(b, 10, warm_start=5), "warm_start"),
+        (lambda b, k: ais(b, 5, [0.0, 1.0], k, keep=(2,)), "keep lists"),
+        (lambda b, k: ais_reverse(b, torch.zeros(5, 2), [0.0, 1.0], k, moves=0), "moves >= 1"),
+        (lambda b, k: parallel_tempering(b, 2, [0.0, 1.0], [k, HMC(0.1, 3)], 5), "step size only"),
+        (lambda b, k: parallel_tempering(b, 2, [0.0, 1.0], [k, Langevin(0.1)], 5), "step size only"),
         (lambda b, k: parallel_tempering(b, 2, [0.0, 1.0], k, 0), "steps >= 1"),
         (lambda b, k: parallel_tempering(b, 2, [0.0, 1.0], k, 5, x=torch.zeros(3, 2)), r"\[4, 2\]"),
     ],
@@ -418,6 +470,8 @@ def test_smc_finds_the_evidence_and_the_posterior(bridge, target, kernel, warm_s
     result = smc(bridge, n, groups=groups, warm_start=warm_start, generator=seeded())
     error = result.log_z - target.log_z
     assert abs(error.mean()) < 5 * error.std() / groups**0.5 + 0.01 and error.std() < 0.15
+    if not warm_start:  # it is that before the last resampling, which makes all weights equal
+        assert (result.weight_ess < 0.999 * n).any()
     exact = target.sample(20_000, generator=seeded(1))
     scale = exact.std(0)
     assert ((result.x.mean(0) - exact.mean(0)) / scale).abs().max() < 0.05
@@ -499,6 +553,20 @@ def test_the_exact_start_catches_a_swap_that_always_happens(monkeypatch):
     monkeypatch.setattr(tempering, "swap", always)
     with pytest.raises(AssertionError):
         test_tempering_is_invariant_from_an_exact_start(0)
+
+
+def test_swap_rates_are_those_of_each_pair():
+    """Between exact draws of both ends the mean swap acceptance is known; a run must report the same."""
+    ladder, n = torch.tensor([0.0, 0.1, 1.0]), 20_000
+    precision = (1 - ladder) / 4 + ladder / 0.25
+    z = torch.randn(3, n, generator=seeded())
+    x = (ladder / 0.25 / precision)[:, None] + z / precision.sqrt()[:, None]
+    state = HMC(0.1, 1).init(BRIDGE_1D.at(ladder.repeat_interleave(n)), x.reshape(-1, 1))
+    exact = [tempering.swap(state, ladder, k, seeded(k))[1].mean().item() for k in (0, 1)]
+    few = x[:, :2000].reshape(-1, 1)
+    out = parallel_tempering(BRIDGE_1D, 2000, ladder.double(), HMC(0.5, 3), 60, x=few, generator=seeded(3))
+    assert abs(exact[0] - exact[1]) > 0.1
+    assert out.swaps.tolist() == pytest.approx(exact, abs=0.03)
 
 
 def test_tempering_crosses_where_hmc_cannot():

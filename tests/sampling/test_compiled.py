@@ -47,3 +47,17 @@ def test_other_errors_are_not_swallowed(monkeypatch):
     monkeypatch.setattr(compiled, "_compile", lambda: broken)
     with pytest.raises(RuntimeError, match="something else"):
         run(HMC(0.3, 2), Banana(), Banana().sample(8), 5, compile=True)
+
+
+def test_one_kernel_for_all_temperatures_fails_and_warns_once(monkeypatch):
+    calls = []
+
+    def no_compiler(*args):
+        calls.append(1)
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")
+
+    monkeypatch.setattr(compiled, "_compile", lambda: no_compiler)
+    linear = LinearPosterior([[1.2, -0.7]], [0.0], [0.8], 0.09)
+    with pytest.warns(UserWarning, match="no working") as caught:
+        ais(linear.bridge(), 8, sigmoid_betas(6), HMC(0.3, 2), generator=seeded(), compile=True)
+    assert len(calls) == 1 and len(caught) == 1

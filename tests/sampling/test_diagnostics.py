@@ -61,8 +61,12 @@ def test_constant_chains_and_bad_shapes():
     assert ess(torch.full((10, 2), math.nan)).isnan()
     with pytest.raises(ValueError, match="shape"):
         ess(torch.zeros(10))
-    with pytest.raises(ValueError, match="at least 4"):
-        rhat(torch.zeros(3, 2))
+    for shape in ((3, 2), (10, 0)):
+        with pytest.raises(ValueError, match="at least 4"):
+            rhat(torch.zeros(shape))
+    for judge in (log_mean_exp, weight_ess):
+        with pytest.raises(ValueError, match="no weights"):
+            judge(torch.empty(0))
 
 
 def test_log_mean_exp_and_weight_ess_survive_extremes():

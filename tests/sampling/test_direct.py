@@ -148,3 +148,24 @@ def test_darts_under_an_envelope_that_is_exceeded_draw_the_smaller_of_the_two(se
     assert (darts.log_ratio > 0).any()
     assert stats.kstest(drawn, lambda x: np.interp(x, grid, cdf / cdf[-1])).pvalue > 1e-4
     assert stats.kstest(drawn, "norm").pvalue < 1e-20
+
+
+def test_a_target_that_is_nan_is_an_error_that_names_the_point():
+    with pytest.raises(ValueError, match="NaN at x = "):
+        rejection(
+            lambda x: torch.where(x[:, 0] > 0, torch.nan, 0.0), Gaussian([0.0]), 3.0, 100, generator=seeded()
+        )
+
+
+def test_rounding_of_large_energies_is_no_broken_envelope():
+    target = Gaussian(torch.zeros(1000))
+    result = rejection(lambda x: -target(x), target, target.log_z, 100, generator=seeded())
+    assert result.acceptance > 0.99 and result.x.shape == (100, 1000)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_draws_at_all_is_an_error(n):
+    with pytest.raises(ValueError, match="n >= 1"):
+        rejection(lambda x: x[:, 0], Gaussian([0.0]), 1.0, n)
+    with pytest.raises(ValueError, match="n >= 1"):
+        inverse_cdf(torch.special.ndtri, n)

@@ -114,11 +114,18 @@ def test_grid_log_z(energy, low, high, points):
 def test_grid_cannot_follow_into_many_dimensions_and_bad_boxes_are_named():
     with pytest.raises(ValueError, match="into 10 dimensions"):
         grid_log_z(Gaussian(torch.zeros(10)), [-5.0] * 10, [5.0] * 10, 50)
+    for low, high, points in (([], [], 5), ([0.0], [1.0], 1)):
+        with pytest.raises(ValueError, match="two points"):
+            grid_log_z(Gaussian([0.0]), low, high, points)
     with pytest.raises(ValueError, match="low < high"):
         grid_log_z(Gaussian([0.0]), [1.0], [0.0])
 
 
 def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="nothing to resample"):
+        systematic(torch.full((2, 3), -math.inf))
+    with pytest.raises(ValueError, match="NaN"):
+        pareto_k(torch.full((100,), math.nan))
     with pytest.raises(ValueError, match="n >= 1"):
         importance(lambda x: x[:, 0], Gaussian([0.0]), 0)
     with pytest.raises(ValueError, match="log-weight is nan"):

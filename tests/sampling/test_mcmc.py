@@ -405,6 +405,25 @@ def test_warm_up_reaches_its_target_and_freezes(kernel, target):
         assert chain.acceptance.mean() == pytest.approx(target, abs=0.06)
 
 
+def test_warm_up_averages_the_noise_of_its_steps_away():
+    """With one chain the last step size of a run scatters; the average that is frozen does not."""
+    energy, found = Banana(0.8), []
+    for seed in range(12):
+        x = start(energy, 1, seed)
+        found.append(warm_up(HMC(0.1, 5), energy, x, 400, generator=seeded(seed))[0].step_size)
+    logs = torch.tensor(found).log()
+    assert logs.std() < 0.25
+
+
+def test_jitter_is_uniform_around_the_step_size():
+    x = torch.zeros(100_000, 2)
+    steps = HMC(0.2, 5, jitter=0.5).draw(x, seeded()).step
+    assert steps.min().item() == pytest.approx(0.1, abs=1e-4) and steps.max().item() == pytest.approx(
+        0.3, abs=1e-4
+    )
+    assert steps.mean().item() == pytest.approx(0.2, abs=1e-3)
+
+
 def test_warm_up_needs_something_to_tune_by():
     with pytest.raises(ValueError, match="unadjusted"):
         warm_up(Langevin(0.1, adjust=False), Banana(), start(Banana()), 10)
@@ -421,6 +440,11 @@ def test_warm_up_needs_something_to_tune_by():
         (lambda: RandomWalk(torch.tensor([0.1, 0.0])), "step_size"),
         (lambda: HMC(0.1, 0), "n_leapfrog"),
         (lambda: HMC(0.1, 5, jitter=1.0), "jitter"),
+        (lambda: HMC(0.1, 2.5), "whole n_leapfrog"),
+        (lambda: run(HMC(torch.tensor([0.1, 0.2])), Banana(), torch.zeros(3, 2), 5), "2 step sizes for 3"),
+        (lambda: run(HMC(0.1, metric=torch.eye(3)), Banana(), torch.zeros(3, 2), 5), "metric in 2-D"),
+        (lambda: run(HMC(0.1), Banana(), torch.zeros(3, 2, dtype=torch.int64), 5), "real numbers"),
+        (lambda: flow(Banana(), torch.zeros(3, 2), torch.zeros(3, 2), 0.1, 0), "n_steps >= 1"),
         (lambda: run(HMC(0.1), Banana(), torch.tensor([[math.nan, 0.0]]), 5), "chain 0"),
         (lambda: run(HMC(0.1), Banana(), torch.zeros(2), 5), r"\[C, D\]"),
         (lambda: run(HMC(0.1), Banana(), torch.zeros(0, 2), 5), r"\[C, D\]"),
