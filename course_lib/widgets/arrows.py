@@ -65,7 +65,8 @@ class ArrowExplorer(Panel):
     """Gradients of a bound as arrows: drag the guess q, choose an estimator, count the draws it needs.
 
     The landscape is -log p(x, z) of `PlaneProblem`; q is a round normal. Each thin arrow is one estimate of
-    the gradient of the bound with respect to the mean of q, the thick one their mean, the broad grey one exact.
+    the gradient of the bound with respect to the mean of q, the thick one their mean, the broad grey one
+    is exact.
 
     Args:
         estimator: one of "score function", "score function, leave one out", "SGVB A", "SGVB B".
