@@ -443,7 +443,7 @@ class EnergyChart extends Chart {
     this.total.setAttribute("d", this.line(H));
     this.potential.setAttribute("d", this.line(U));
     this.kinetic.setAttribute("d", H.length > 1 ? `${this.line(H)}L${this.line(U.reverse()).slice(1)}Z` : "");
-    this.first.setAttribute("d", `M${LEFT} ${this.y(h[0])}H${RIGHT}`);
+    this.first.setAttribute("d", `M${LEFT} ${this.y(h[0])}H${x(h.length - 1) + 4}`);
     const dots = h.length <= 31 || slow ? H : [];
     this.dots.setAttribute("d", dots.map(([a, b]) => `M${a - 2} ${b}a2 2 0 1 0 4 0a2 2 0 1 0-4 0`).join(""));
     const [ex, ey] = H[H.length - 1];
@@ -451,11 +451,11 @@ class EnergyChart extends Chart {
     this.end.setAttribute("d", frame.accepted || !decided ? `M${ex - 4} ${at}a4 4 0 1 0 8 0a4 4 0 1 0-8 0`
       : `M${ex - 4} ${at - 4}l8 8m0-8l-8 8`);
     this.end.setAttribute("class", `lex-end ${decided ? (frame.accepted ? "lex-yes" : "lex-no") : ""}`);
-    const uy = Math.max(this.top + 12, Math.min(this.bottom - 2, this.y(u[last]) + 4));
-    this.nameU.setAttribute("x", ex + 8);
+    const [hy, uy] = this.apart(at + 4, this.y(u[last]) + 4);
+    this.nameU.setAttribute("x", ex + 11);
     this.nameU.setAttribute("y", uy);
-    this.nameH.setAttribute("x", ex + 8);
-    this.nameH.setAttribute("y", Math.min(at + 4, uy - 11));
+    this.nameH.setAttribute("x", ex + 11);
+    this.nameH.setAttribute("y", hy);
     this.from.textContent = "0";
     this.to.textContent = `${h.length - 1}`;
     const sign = frame.deltaH >= 0 ? "+" : "";
@@ -465,6 +465,17 @@ class EnergyChart extends Chart {
       : `H ${short(h[last])} at t = ${last}`;
     this.root.setAttribute("aria-label",
       `Energy along the proposal of the followed particle: ${h.length - 1} steps, H from ${short(h[0])} to ${short(h[h.length - 1])} nats, ${verdict}`);
+  }
+
+  /** Where the names of the two curves stand: beside their ends, but inside, H above U and a line apart. */
+  apart(hy, uy) {
+    const line = 14, low = this.top + 4, high = this.bottom - 2;
+    uy = Math.max(low + line, Math.min(high, uy));
+    hy = Math.max(low, Math.min(high - line, hy));
+    const overlap = line - (uy - hy);
+    if (overlap <= 0) return [hy, uy];
+    const up = Math.min(overlap / 2, hy - low), down = Math.min(overlap - up, high - uy);
+    return [hy - (overlap - down), uy + down];
   }
 
   /** Round limits that only move when they must, so that the picture does not flicker while it plays. */
@@ -961,9 +972,9 @@ class View {
     if (layers.includes("trails")) this.drawTrails(g);
     if (layers.includes("rejected") && frame.ghosts?.length) this.drawGhosts(g, frame.ghosts);
     this.drawParticles(g, frame.x);
-    this.drawStart(g);
     if (layers.includes("path") && frame.path?.length) this.drawPath(g, frame);
     this.drawFocus(g, frame.x);
+    this.drawStart(g); // on top of all else: it is there to be grasped
     player.drawn = (player.drawn ?? 0) + 1;
   }
 
@@ -1090,19 +1101,23 @@ class View {
     g.stroke();
   }
 
-  drawStart(g) {
-    const [x, y] = this.pixel(this.wished ?? this.model.get("start")), s = 7.5 * this.ratio;
+  drawStart(g) { // a yellow diamond with a light rim and a dark halo stands out on map, cloud and path
+    const [x, y] = this.pixel(this.wished ?? this.model.get("start")), r = this.ratio, s = 9 * r;
     g.beginPath();
     g.moveTo(x, y - s);
     g.lineTo(x + s, y);
     g.lineTo(x, y + s);
     g.lineTo(x - s, y);
     g.closePath();
+    g.lineJoin = "miter";
+    g.strokeStyle = "rgba(10,10,10,.9)";
+    g.lineWidth = 6.4 * r;
+    g.stroke();
+    g.strokeStyle = "#fff";
+    g.lineWidth = 2.8 * r;
+    g.stroke();
     g.fillStyle = YELLOW;
     g.fill();
-    g.strokeStyle = "#111";
-    g.lineWidth = 1.8 * this.ratio;
-    g.stroke();
   }
 
   // -- all of it

@@ -111,6 +111,20 @@ CONTRAST = """([root, selectors]) => {
     return [selector, (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)];
   }));
 }"""
+START = """(root) => { // the colours of the canvas at the start and 3 px around it
+  const canvas = root.querySelector("canvas"), { model } = root.lex, [a, b, c, d] = model.get("view").box;
+  const [x, y] = model.get("start"), g = canvas.getContext("2d"), r = canvas.width / canvas.clientWidth;
+  const at = [(x - a) / (b - a) * canvas.width, (d - y) / (d - c) * canvas.height];
+  return [[0, 0], [3, 0], [-3, 0], [0, 3], [0, -3]].map(([i, j]) =>
+    [...g.getImageData(Math.round(at[0] + i * r), Math.round(at[1] + j * r), 1, 1).data.slice(0, 3)]);
+}"""
+NAMES = """(root, [h, u]) => { // where "H" and "U" stand when the curves of a proposal end at h and u
+  const [view] = root.lex.views, frame = view.player.frame, path = (end) => Float32Array.of(0, 1, end);
+  view.energy.show({ ...frame, at: undefined, h: path(h), u: path(u) });
+  const y = ["h", "u"].map((name) => Number(root.querySelector(`.lex-name-${name}`).getAttribute("y")));
+  view.energy.show(frame);
+  return y;
+}"""
 WRITTEN = [
     ".lex-status",
     ".lex-title",
@@ -140,6 +154,11 @@ def test_everything_can_be_read_in_the_light_and_in_the_dark(
         ".getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"
     )
     assert colours > 500  # a heat map, not an empty canvas
+    rgb = explorer.evaluate(START)  # cloud, path and followed particle lie there too: it is on top
+    assert rgb == [[0xF0, 0xE4, 0x42]] * len(rgb), rgb
+    for h, u in ((-4, -4), (0, -60), (60, -3)):  # the ends of the curves, together and at both rims
+        above, below = explorer.evaluate(NAMES, [h, u])
+        assert below - above >= 12 and above > 20 and below < 160
     words = read(explorer, "alt")
     expect(explorer.locator("canvas")).to_have_attribute("aria-label", words)
     assert (
