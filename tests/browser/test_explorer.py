@@ -111,11 +111,12 @@ CONTRAST = """([root, selectors]) => {
     return [selector, (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)];
   }));
 }"""
-START = """(root) => { // the colours of the canvas at the start and 3 px around it
+START = """(root) => { // the colours of the canvas in a diamond of 6 px around the start
   const canvas = root.querySelector("canvas"), { model } = root.lex, [a, b, c, d] = model.get("view").box;
   const [x, y] = model.get("start"), g = canvas.getContext("2d"), r = canvas.width / canvas.clientWidth;
   const at = [(x - a) / (b - a) * canvas.width, (d - y) / (d - c) * canvas.height];
-  return [[0, 0], [3, 0], [-3, 0], [0, 3], [0, -3]].map(([i, j]) =>
+  const offsets = Array.from({ length: 13 * 13 }, (_, k) => [k % 13 - 6, Math.floor(k / 13) - 6]);
+  return offsets.filter(([i, j]) => Math.abs(i) + Math.abs(j) <= 6).map(([i, j]) =>
     [...g.getImageData(Math.round(at[0] + i * r), Math.round(at[1] + j * r), 1, 1).data.slice(0, 3)]);
 }"""
 NAMES = """(root, [h, u]) => { // where "H" and "U" stand when the curves of a proposal end at h and u
