@@ -122,7 +122,7 @@ class LinearPosterior(Posterior):
         default = torch.get_default_dtype()
         likelihood = LinearLikelihood(weight.to(default), bias.to(default), observed.to(default), noise_var)
         super().__init__(Gaussian(torch.zeros(dim)), likelihood)
-        self.exact = Gaussian(mean, (cov + cov.T) / 2)
+        self.exact = Gaussian(mean.to(default), (cov + cov.T) / 2)
         self.log_z = log_evidence
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:

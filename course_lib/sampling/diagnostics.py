@@ -128,8 +128,8 @@ def pareto_k(log_w: Tensor) -> Tensor:
     if tail < 5:
         raise ValueError(f"the tail of {len(log_w)} weights is too short for a Pareto fit; 25 are needed")
     ordered = (log_w - log_w.max()).sort().values
-    if ordered[0] == 0:
-        return torch.tensor(-math.inf, dtype=torch.float64)  # all weights are equal: no tail at all
+    if ordered[0] > -1e-5:  # all weights are equal, to the rounding of float32 energies: no tail at all
+        return torch.tensor(-math.inf, dtype=torch.float64)
     # Weights so small that their exponential underflows cannot be told from zero.
     cut = ordered[-tail - 1].clamp(min=math.log(torch.finfo(torch.float64).tiny))
     excess = ordered[ordered > cut].exp() - cut.exp()

@@ -20,8 +20,8 @@ def inverse_cdf(
     quantile: h^-1, elementwise on `[n]`. It works because p(y) = p(u) |du/dy| = h'(y). u stays strictly
     inside (0, 1), where every quantile function is finite.
     """
-    if n < 1:
-        raise ValueError(f"inverse_cdf needs n >= 1 draws, but got n={n}")
+    if n < 0:
+        raise ValueError(f"inverse_cdf cannot make n={n} draws")
     device = None if generator is None else generator.device
     u = torch.rand(n, generator=generator, dtype=torch.float64, device=device).clamp(min=2.0**-54)
     return quantile(u)
