@@ -412,7 +412,7 @@ def test_warm_up_averages_the_noise_of_its_steps_away():
         x = start(energy, 1, seed)
         found.append(warm_up(HMC(0.1, 5), energy, x, 400, generator=seeded(seed))[0].step_size)
     logs = torch.tensor(found).log()
-    assert logs.std() < 0.25
+    assert logs.std() < 0.1  # the last steps of such runs scatter by .25, their averages by .03
 
 
 def test_jitter_is_uniform_around_the_step_size():
